@@ -1,0 +1,1 @@
+//! Side-by-side measurements; each binary prints ratios taken in one run.

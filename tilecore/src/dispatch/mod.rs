@@ -1,0 +1,63 @@
+//! Who renders what, when: a state machine that owns all scheduling state and touches no thread, clock or wire.
+//!
+//! The render loop feeds it [`Input`]s with the time they happened and carries out the [`Action`]s it answers with;
+//! the simulator does the same on a virtual clock. Times are seconds since the job began.
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::geometry::Rect;
+
+/// Index of a slot: one Blender on one node.
+pub type SlotId = usize;
+
+/// One request to render: a region of one picture. Ids are never used twice within a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Piece {
+    /// Unique within this run.
+    pub id: u64,
+    /// Which of the job's pictures it belongs to.
+    pub picture: u32,
+    /// The region it contributes, top-left origin, without overlap.
+    pub region: Rect,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The slot's Blender is warm: the scene is open and it can render.
+    Ready(SlotId),
+    /// The slot reported how far its piece is, 0 to 1.
+    Progress(SlotId, u64, f64),
+    /// The slot finished rendering; the result is not here yet, the slot can take another piece.
+    Rendered(SlotId, u64, f64),
+    /// The piece's file is on the controller's disk, verified; seconds of rendering.
+    Stored(SlotId, u64, f64),
+    /// The slot says that it gave the piece up because it was asked to.
+    Cancelled(SlotId, u64),
+    /// The piece failed, the slot lives on.
+    Failed(SlotId, u64, Error),
+    /// The slot's connection or Blender is gone, with everything it had not delivered.
+    Lost(SlotId, Error),
+    /// Time passed.
+    Tick,
+    /// Stop handing out; finish what runs.
+    Drain,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Hand the piece to the slot.
+    Render(SlotId, Piece),
+    /// Ask the slot to give the piece up; its result is no longer needed.
+    Cancel(SlotId, u64),
+    /// Drop the slot's connection (if any) and connect again after this many seconds.
+    Reconnect(SlotId, f64),
+    /// The slot takes no further part; tell it to stop.
+    Retire(SlotId, String),
+    /// Every pixel is stored (or, when draining, everything that ran is).
+    Complete,
+    /// The job cannot be completed.
+    Fail(Error),
+}

@@ -1,0 +1,11 @@
+//! Exact distributed rendering of Blender frames.
+//!
+//! A tile's way through the system: [`geometry`] says where it is, [`node`] is the place that renders it,
+//! [`dispatch`] decides who renders it when.
+
+pub mod dispatch;
+pub mod error;
+pub mod geometry;
+pub mod node;
+
+pub use error::{Error, Result};

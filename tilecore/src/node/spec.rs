@@ -1,0 +1,235 @@
+//! What the user says about a node: `local`, `[user@]host[:port]` or a name, with options after commas.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Where the shell is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// This machine.
+    Local,
+    /// A machine behind SSH: `[user@]host[:port]`, where `host` may be an alias of `~/.ssh/config`.
+    Ssh(String),
+    /// A command line that carries standard input and output to where Blender runs; `/bin/sh` is appended.
+    Command(Vec<String>),
+}
+
+/// What Cycles computes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// NVIDIA GPUs through CUDA.
+    Cuda,
+    /// NVIDIA GPUs through `OptiX`.
+    Optix,
+    /// AMD GPUs.
+    Hip,
+    /// Intel GPUs.
+    Oneapi,
+    /// Apple GPUs.
+    Metal,
+}
+
+impl Device {
+    /// Every device, in the order they are listed to people.
+    pub const ALL: [Device; 6] =
+        [Device::Cpu, Device::Cuda, Device::Optix, Device::Hip, Device::Oneapi, Device::Metal];
+
+    /// The name Blender uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Device::Cpu => "CPU",
+            Device::Cuda => "CUDA",
+            Device::Optix => "OPTIX",
+            Device::Hip => "HIP",
+            Device::Oneapi => "ONEAPI",
+            Device::Metal => "METAL",
+        }
+    }
+}
+
+impl std::str::FromStr for Device {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self> {
+        Device::ALL.into_iter().find(|d| d.as_str().eq_ignore_ascii_case(s)).ok_or_else(|| {
+            Error::input(format!("`{s}` is not a render device"))
+                .remedy("Choose CPU, CUDA, OPTIX, HIP, ONEAPI or METAL.")
+        })
+    }
+}
+
+/// One node as the user described it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSpec {
+    /// Unique name, shown everywhere.
+    pub name: String,
+    /// Where its shell is.
+    pub place: Place,
+    /// Path of Blender there, or of a Python that has `bpy`, or `bpy`; found by itself when absent.
+    pub blender: Option<String>,
+    /// Render threads per slot; Blender's own choice when absent.
+    pub threads: Option<u32>,
+    /// What Cycles computes on.
+    pub device: Device,
+    /// How many Blenders run there at once.
+    pub slots: u32,
+    /// Scheduling priority, as `nice -n`.
+    pub nice: Option<i32>,
+    /// The node's cache directory; `$XDG_CACHE_HOME/tilectl` or `~/.cache/tilectl` there when absent.
+    pub cache_dir: Option<String>,
+    /// Environment variables for Blender.
+    pub env: BTreeMap<String, String>,
+    /// Whether it takes part.
+    pub enabled: bool,
+}
+
+impl NodeSpec {
+    /// A node at `place` with everything else at its default.
+    pub fn new(name: impl Into<String>, place: Place) -> Self {
+        Self {
+            name: name.into(),
+            place,
+            blender: None,
+            threads: None,
+            device: Device::default(),
+            slots: 1,
+            nice: None,
+            cache_dir: None,
+            env: BTreeMap::new(),
+            enabled: true,
+        }
+    }
+
+    /// Sets one `key=value` option of the command line.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        const KEYS: [&str; 8] = ["name", "blender", "threads", "device", "slots", "nice", "cache", "env"];
+        let number = |what: &str| {
+            value.parse::<u32>().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| {
+                Error::input(format!("`{value}` is not a number of {what}"))
+                    .remedy(format!("Write {key}=1 to {key}=4096."))
+            })
+        };
+        if value.contains(['\n', '\0']) {
+            return Err(Error::input(format!("the value of `{key}` contains a line break"))
+                .remedy("Write it on one line."));
+        }
+        match key {
+            "name" if !value.is_empty() => value.clone_into(&mut self.name),
+            "blender" if !value.is_empty() => self.blender = Some(value.to_owned()),
+            "threads" => self.threads = Some(number("threads")?),
+            "slots" => self.slots = number("slots")?,
+            "device" => self.device = value.parse()?,
+            "cache" if !value.is_empty() => self.cache_dir = Some(value.to_owned()),
+            "nice" => {
+                let nice = value.parse().ok().filter(|n| (-20..=19).contains(n)).ok_or_else(|| {
+                    Error::input(format!("`{value}` is not a scheduling priority"))
+                        .remedy("Write nice=0 (normal) to nice=19 (lowest).")
+                })?;
+                self.nice = Some(nice);
+            }
+            "env" => {
+                let (name, val) = value.split_once(':').filter(|(n, _)| is_variable(n)).ok_or_else(|| {
+                    Error::input(format!("`env={value}` does not set an environment variable"))
+                        .remedy("Write env=NAME:value.")
+                })?;
+                self.env.insert(name.to_owned(), val.to_owned());
+            }
+            _ if KEYS.contains(&key) => {
+                return Err(Error::input(format!("the option `{key}` has no value"))
+                    .remedy(format!("Write {key}=VALUE.")));
+            }
+            _ => {
+                let near = KEYS
+                    .iter()
+                    .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+                return Err(Error::input(format!("a node has no option `{key}`")).remedy(format!(
+                    "Did you mean `{}`? The options are {}.",
+                    near.unwrap_or(&"name"),
+                    KEYS.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `name` can be the name of an environment variable.
+pub(super) fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+impl std::str::FromStr for NodeSpec {
+    type Err = Error;
+
+    /// Reads `PLACE[,key=value]...`; a place is `local` or `[user@]host[:port]`.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut parts = text.split(',');
+        let place = parts.next().unwrap_or_default().trim();
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"\\$`;|&<>()".contains(c);
+        if place.is_empty() || place.contains(odd) || place.starts_with('-') || place.contains('=') {
+            return Err(Error::input(format!("`{}` does not name a node", text.escape_debug())).remedy(
+                "Write `local`, `[user@]host[:port]` or a name from the config, then options after commas.",
+            ));
+        }
+        let mut spec = if place == "local" {
+            Self::new("local", Place::Local)
+        } else {
+            Self::new(place, Place::Ssh(place.to_owned()))
+        };
+        for option in parts {
+            let (key, value) = option.split_once('=').ok_or_else(|| {
+                Error::input(format!("`{option}` is not an option of a node"))
+                    .remedy("Options are written key=value, after commas.")
+            })?;
+            spec.set(key.trim(), value)?;
+        }
+        Ok(spec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_follow_after_commas() {
+        let spec: NodeSpec = "local,threads=1,blender=/opt/b/blender,name=a".parse().unwrap();
+        assert_eq!(spec.name, "a");
+        assert_eq!(spec.threads, Some(1));
+        assert_eq!(spec.blender.as_deref(), Some("/opt/b/blender"));
+        assert_eq!(spec.place, Place::Local);
+        let spec: NodeSpec = "me@host:2222,device=optix,slots=2,nice=10,env=A:b:c".parse().unwrap();
+        assert_eq!(spec.place, Place::Ssh("me@host:2222".into()));
+        assert_eq!(spec.device, Device::Optix);
+        assert_eq!((spec.slots, spec.nice), (2, Some(10)));
+        assert_eq!(spec.env["A"], "b:c");
+    }
+
+    #[test]
+    fn wrong_specs_say_what_to_write() {
+        for wrong in [
+            "",
+            ",threads=1",
+            "local,threads",
+            "local,threads=0",
+            "local,thread=1",
+            "-oProxyCommand=x",
+            "a b",
+            "local,device=GPU",
+            "local,name=",
+        ] {
+            let error = wrong.parse::<NodeSpec>().unwrap_err();
+            assert!(error.hint().is_some(), "{wrong}");
+        }
+        let error = "local,thread=1".parse::<NodeSpec>().unwrap_err();
+        assert!(error.hint().unwrap().contains("`threads`"));
+    }
+}

@@ -1,0 +1,3 @@
+//! tilectl: one Blender frame on every machine you own.
+
+fn main() {}
