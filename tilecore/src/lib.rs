@@ -3,6 +3,7 @@
 //! A tile's way through the system: [`geometry`] says where it is, [`node`] is the place that renders it,
 //! [`dispatch`] decides who renders it when.
 
+pub mod blender;
 pub mod dispatch;
 pub mod error;
 pub mod geometry;
