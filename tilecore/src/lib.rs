@@ -3,9 +3,11 @@
 //! A tile's way through the system: [`geometry`] says where it is, [`node`] is the place that renders it,
 //! [`dispatch`] decides who renders it when.
 
+pub mod bench;
 pub mod dispatch;
 pub mod error;
 pub mod geometry;
 pub mod node;
+pub mod plan;
 
 pub use error::{Error, Result};
