@@ -4,9 +4,11 @@
 //! [`dispatch`] decides who renders it when.
 
 pub mod blender;
+pub mod bench;
 pub mod dispatch;
 pub mod error;
 pub mod geometry;
 pub mod node;
+pub mod plan;
 
 pub use error::{Error, Result};
