@@ -1,0 +1,85 @@
+//! Metadata of the tiles: kept where all of them say the same.
+
+use super::chunk::{Name, shown};
+
+/// Chunks that say what the pixel values mean, in the order PNG wants them; at most one of each.
+const COLOUR: [Name; 7] = [*b"cICP", *b"mDCV", *b"cLLI", *b"iCCP", *b"sRGB", *b"gAMA", *b"cHRM"];
+/// Other chunks of which there is at most one and that hold for the stitched picture too.
+const SINGLE: [Name; 1] = [*b"pHYs"];
+/// Chunks of which there may be many.
+const TEXT: [Name; 3] = [*b"tEXt", *b"zTXt", *b"iTXt"];
+
+/// The chunks of one file worth keeping, in the file's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ancillary {
+    chunks: Vec<(Name, Vec<u8>)>,
+}
+
+impl Ancillary {
+    /// Keeps a chunk if it is of a kind that is carried over; of a kind that stands alone, the first.
+    pub(super) fn add(&mut self, name: Name, data: Vec<u8>) {
+        let single = COLOUR.contains(&name) || SINGLE.contains(&name);
+        if TEXT.contains(&name) || (single && self.get(name).is_none()) {
+            self.chunks.push((name, data));
+        }
+    }
+
+    fn get(&self, name: Name) -> Option<&[u8]> {
+        self.chunks.iter().find(|(n, _)| *n == name).map(|(_, data)| data.as_slice())
+    }
+
+    /// Drops what `other` does not say in the same words, and names the kinds that were dropped here or are
+    /// missing here.
+    pub(super) fn agree(&mut self, other: &Self, dropped: &mut Vec<String>) {
+        let mut note = |name: Name| {
+            let name = shown(name);
+            if !dropped.contains(&name) {
+                dropped.push(name);
+            }
+        };
+        for (name, _) in other.chunks.iter().filter(|c| !self.chunks.contains(c)) {
+            note(*name);
+        }
+        self.chunks.retain(|chunk| {
+            let same = other.chunks.contains(chunk);
+            if !same {
+                note(chunk.0);
+            }
+            same
+        });
+    }
+
+    /// The chunks in the order they belong into a file.
+    pub(super) fn ordered(&self) -> Vec<(Name, &[u8])> {
+        let of = |names: &'static [Name]| {
+            names.iter().flat_map(|name| self.chunks.iter().filter(move |(n, _)| n == name))
+        };
+        of(&COLOUR).chain(of(&SINGLE)).chain(of(&TEXT)).map(|(n, d)| (*n, d.as_slice())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(chunks: &[(&Name, &[u8])]) -> Ancillary {
+        let mut a = Ancillary::default();
+        for (name, data) in chunks {
+            a.add(**name, data.to_vec());
+        }
+        a
+    }
+
+    #[test]
+    fn only_what_all_say_is_kept_and_in_png_order() {
+        let mut a =
+            of(&[(b"tEXt", b"a"), (b"pHYs", b"p"), (b"tEXt", b"b"), (b"gAMA", b"1"), (b"zzZz", b"x")]);
+        let b = of(&[(b"gAMA", b"1"), (b"tEXt", b"b"), (b"pHYs", b"q"), (b"sRGB", b"0")]);
+        let mut dropped = Vec::new();
+        a.agree(&b, &mut dropped);
+        let kept: Vec<(Name, &[u8])> = vec![(*b"gAMA", b"1"), (*b"tEXt", b"b")];
+        assert_eq!(a.ordered(), kept);
+        dropped.sort();
+        assert_eq!(dropped, ["pHYs", "sRGB", "tEXt"]);
+    }
+}
