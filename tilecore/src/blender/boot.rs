@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 10] = [
+pub(super) const WORKER: [(&str, &str); 12] = [
     ("worker.py", include_str!("worker/worker.py")),
     ("wire.py", include_str!("worker/wire.py")),
     ("store.py", include_str!("worker/store.py")),
@@ -15,6 +15,8 @@ pub(super) const WORKER: [(&str, &str); 10] = [
     ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
     ("needs.py", include_str!("worker/needs.py")),
     ("tiles.py", include_str!("worker/tiles.py")),
+    ("compat.py", include_str!("worker/compat.py")),
+    ("reads.py", include_str!("worker/reads.py")),
     ("finish.py", include_str!("worker/finish.py")),
 ];
 
