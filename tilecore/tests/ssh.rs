@@ -6,8 +6,8 @@ mod sshd;
 use std::time::{Duration, Instant};
 
 use sshd::{Home, Sshd, user};
+use tilecore::Result;
 use tilecore::node::{Link, NodeSpec, Place, Received, SshOptions, from_spec};
-use tilecore::{Error, Result};
 
 /// The options of a user who lives in `home`, with nothing of this machine's own set-up.
 fn options(home: &Home) -> SshOptions {

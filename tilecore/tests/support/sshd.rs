@@ -17,7 +17,7 @@ const MISSING: &str = "is missing: run fixtures/setup.sh, which installs openssh
 
 /// A running sshd. It stops listening when the value is dropped.
 pub struct Sshd {
-    /// The port it listens on, on 127.0.0.1 (and ::1 where the machine has it).
+    /// The port it listens on, on 127.0.0.1 (and `::1` where the machine has it).
     pub port: u16,
     /// The private host key; the public one is beside it with `.pub`.
     pub host_key: PathBuf,
@@ -235,7 +235,7 @@ impl Home {
         (private, public)
     }
 
-    /// A home that can log in to `server` with `.ssh/id_ed25519` and knows it as 127.0.0.1, ::1 and localhost.
+    /// A home that can log in to `server` with `.ssh/id_ed25519` and knows it as 127.0.0.1, `::1` and localhost.
     pub fn for_server(server: &Sshd) -> Self {
         let home = Self::new();
         let (_, public) = home.key("id_ed25519", "ed25519", "");

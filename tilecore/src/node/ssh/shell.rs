@@ -70,19 +70,25 @@ impl Shell {
     }
 
     /// Takes what is there of standard error, which shares the window with standard output and must never fill it.
-    fn drain(&mut self) {
+    ///
+    /// Reading one stream makes libssh2 take everything off the socket, also what belongs to the other: whoever calls
+    /// this must look at the other again before waiting for the socket. Returns the number of bytes taken.
+    fn drain(&mut self) -> usize {
         let mut buffer = [0; 16 << 10];
+        let mut taken = 0;
         // Bounded, so that a node that writes nothing else cannot keep the caller here.
-        for _ in 0..32 {
+        while taken < WINDOW as usize {
             match self.stderr.read(&mut buffer) {
                 Ok(n @ 1..) => {
+                    taken += n;
                     self.tail.extend_from_slice(&buffer[..n]);
                     self.tail.drain(..self.tail.len().saturating_sub(KEPT));
                 }
                 // An error shows at the next read of standard output too.
-                _ => return,
+                _ => break,
             }
         }
+        taken
     }
 
     /// Waits at most `limit` for what libssh2 waits for.
@@ -138,7 +144,6 @@ impl Link for Shell {
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(e) => return Err(self.lost(&e)),
             }
-            self.drain();
             let left = SEND_LIMIT.saturating_sub(progress.elapsed());
             if left.is_zero() {
                 self.wire.shut(); // A packet may have left in part: nothing sensible can follow it.
@@ -146,6 +151,7 @@ impl Link for Shell {
                 return Err(self.lost(&stuck));
             }
             self.wait(left, false)?;
+            self.drain();
         }
         Ok(())
     }
@@ -158,14 +164,14 @@ impl Link for Shell {
         loop {
             match self.channel.read(buffer) {
                 Ok(n @ 1..) => return Ok(Received::Bytes(n)),
-                Ok(_) => {
-                    self.drain();
-                    if self.channel.eof() {
-                        return Ok(Received::Closed);
-                    }
-                }
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => self.drain(),
+                Ok(_) if self.channel.eof() => return Ok(Received::Closed),
+                Ok(_) => {}
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(e) => return Err(self.lost(&e)),
+            }
+            // Whatever is here now is standard error.
+            if self.channel.read_window().available > 0 && self.drain() > 0 {
+                continue;
             }
             let left = wait.saturating_sub(start.elapsed());
             if left.is_zero() {

@@ -43,8 +43,10 @@ impl Wire {
         events.set(PollFlags::IN, read);
         events.set(PollFlags::OUT, write);
         let mut fds = [PollFd::new(self, events)];
-        let wait =
-            Timespec { tv_sec: wait.as_secs().min(3600) as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let wait = Timespec {
+            tv_sec: wait.as_secs().min(3600).cast_signed(),
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        };
         match poll(&mut fds, Some(&wait)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => Ok((false, false)),
             Ok(_) => {
