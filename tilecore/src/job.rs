@@ -77,7 +77,8 @@ impl Request {
         let shown = path.display();
         let choose = "Name a .blend file that Blender saved.";
         let meta = std::fs::metadata(path).map_err(|e| {
-            Error::input(format!("cannot read {shown}: {}", crate::error::reason(&e))).remedy("Check the path.")
+            Error::input(format!("cannot read {shown}: {}", crate::error::reason(&e)))
+                .remedy("Check the path.")
         })?;
         if meta.is_dir() {
             return Err(Error::input(format!("{shown} is a directory")).remedy(choose));
@@ -91,7 +92,9 @@ impl Request {
             return Err(Error::input(format!("{shown} is empty")).remedy(choose));
         }
         // Plain, gzip (to 2.9x) and Zstandard (from 3.0).
-        let known = head.starts_with(b"BLENDER") || head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+        let known = head.starts_with(b"BLENDER")
+            || head.starts_with(&[0x1f, 0x8b])
+            || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
         if !known {
             return Err(Error::input(format!("{shown} is not a .blend file")).remedy(choose));
         }
@@ -171,7 +174,11 @@ impl Identity {
             }
         };
         compare("the scene", self.scene.clone(), now.scene.clone());
-        compare("the camera", self.camera.clone().unwrap_or_else(none), now.camera.clone().unwrap_or_else(none));
+        compare(
+            "the camera",
+            self.camera.clone().unwrap_or_else(none),
+            now.camera.clone().unwrap_or_else(none),
+        );
         compare("the frame", self.frame.to_string(), now.frame.to_string());
         compare("the seed", self.seed.to_string(), now.seed.to_string());
         compare("the number of samples", self.samples.to_string(), now.samples.to_string());

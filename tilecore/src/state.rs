@@ -193,7 +193,11 @@ impl History {
                         .strip_prefix("Header(version:")
                         .and_then(|rest| rest.split(',').next())
                         .and_then(|v| v.trim().parse::<u32>().ok());
-                    return Err(if version.is_some_and(|v| v > VERSION) { newer(path) } else { foreign(path) });
+                    return Err(if version.is_some_and(|v| v > VERSION) {
+                        newer(path)
+                    } else {
+                        foreign(path)
+                    });
                 }
             }
         }
@@ -231,9 +235,7 @@ fn foreign(path: &Path) -> Error {
 /// Whether the first record of this file was cut short, so that nothing is lost by starting over.
 fn headless(path: &Path) -> bool {
     let mut head = Vec::new();
-    File::open(path).is_ok_and(|f| {
-        f.take(LINE).read_to_end(&mut head).is_ok() && !head.contains(&b'\n')
-    })
+    File::open(path).is_ok_and(|f| f.take(LINE).read_to_end(&mut head).is_ok() && !head.contains(&b'\n'))
 }
 
 /// A work directory: locked, with its state file open for appending.
@@ -266,7 +268,9 @@ impl WorkDir {
                     root.display(),
                     changes.join("; ")
                 ))
-                .remedy("Add --fresh to start over, choose another --work-dir, or put back what was changed."));
+                .remedy(
+                    "Add --fresh to start over, choose another --work-dir, or put back what was changed.",
+                ));
             }
             history = Some(found);
         }
@@ -295,11 +299,15 @@ impl WorkDir {
         if !path.exists() && !root.join("state.ron").exists() {
             let occupied = std::fs::read_dir(root).at("read", root)?.next().is_some();
             if occupied {
-                return Err(Error::input(format!("{} is not empty and not a work directory", root.display()))
-                    .remedy("Choose an empty or a new directory with --work-dir."));
+                return Err(Error::input(format!(
+                    "{} is not empty and not a work directory",
+                    root.display()
+                ))
+                .remedy("Choose an empty or a new directory with --work-dir."));
             }
         }
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("write", &path)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("write", &path)?;
         match lock.try_lock() {
             Ok(()) => Ok(lock),
             Err(std::fs::TryLockError::WouldBlock) => {

@@ -39,16 +39,13 @@ pub struct InputPath {
 impl InputPath {
     /// Looks at a file and hashes it.
     pub fn of(path: &Path) -> Result<Self> {
-        let path = path
-            .canonicalize()
-            .map_err(|e| {
-                Error::input(format!("cannot read {}: {}", path.display(), crate::error::reason(&e)))
-                    .remedy("Check the path.")
-            })?;
-        let size = std::fs::metadata(&path).at("read", &path)?.len();
-        let sha256 = sha256_of(&path).map_err(|e| {
-            Error::input(e.to_string()).remedy("Make the file readable for yourself.")
+        let path = path.canonicalize().map_err(|e| {
+            Error::input(format!("cannot read {}: {}", path.display(), crate::error::reason(&e)))
+                .remedy("Check the path.")
         })?;
+        let size = std::fs::metadata(&path).at("read", &path)?.len();
+        let sha256 = sha256_of(&path)
+            .map_err(|e| Error::input(e.to_string()).remedy("Make the file readable for yourself."))?;
         Ok(Self { parts: parts_of(&path), path, size, sha256 })
     }
 }
@@ -117,7 +114,8 @@ impl Inputs {
         }
         let asked: Vec<Value> = wanted.iter().map(|f| json!([f.sha256, f.size])).collect();
         // Hashing what the node has takes its time when it is much: a gigabyte takes seconds.
-        let patience = std::time::Duration::from_secs(120 + self.files.iter().map(|f| f.size >> 26).sum::<u64>());
+        let patience =
+            std::time::Duration::from_secs(120 + self.files.iter().map(|f| f.size >> 26).sum::<u64>());
         let have: Have = worker.call("have", json!({"files": asked}), Some(patience), &mut || true)?;
         let missing: Vec<(&InputPath, u64)> = wanted
             .iter()

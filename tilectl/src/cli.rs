@@ -6,7 +6,13 @@ use clap::{Args, Parser, Subcommand};
 
 /// One Blender frame, rendered by every machine you own, bit for bit the file one machine would have made.
 #[derive(Debug, Parser)]
-#[command(name = "tilectl", version, max_term_width = 100, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    name = "tilectl",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -184,7 +190,8 @@ pub(crate) struct Stitch {
 fn size(text: &str) -> Result<(u32, u32), String> {
     let parse = || {
         let (w, h) = text.split_once(['x', 'X'])?;
-        let side = |s: &str| s.trim().parse::<u32>().ok().filter(|n| (1..=tilecore::geometry::MAX_SIDE).contains(n));
+        let side =
+            |s: &str| s.trim().parse::<u32>().ok().filter(|n| (1..=tilecore::geometry::MAX_SIDE).contains(n));
         Some((side(w)?, side(h)?))
     };
     parse().ok_or_else(|| "write it as WIDTHxHEIGHT in pixels, for example 1920x1080".to_owned())

@@ -8,6 +8,6 @@ mod worker;
 pub use message::{
     Effective, Facts, Hello, Need, Needs, Picture, Reason, SceneBorder, Spooled, TileDone, TileFormat,
 };
-pub(crate) use worker::hex;
 pub use wire::{Message, printable};
+pub(crate) use worker::hex;
 pub use worker::{Booted, Fetch, Worker};

@@ -10,9 +10,11 @@ use crate::geometry::Rect;
 /// Whether the worker's word about a tile fits the request.
 pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
     let wrong = |what: &str, asked: String, got: String| {
-        Error::render(format!("a tile was rendered with another {what} than asked for: {got} instead of {asked}"))
-            .remedy("Check the scene for drivers or scripts that change it while it renders.")
-            .retryable()
+        Error::render(format!(
+            "a tile was rendered with another {what} than asked for: {got} instead of {asked}"
+        ))
+        .remedy("Check the scene for drivers or scripts that change it while it renders.")
+        .retryable()
     };
     let (e, p) = (&done.effective, &tile.picture);
     if done.name != tile.name {
@@ -41,7 +43,8 @@ pub(super) fn check(path: &Path, format: TileFormat, rendered: Rect) -> Result<(
     let (width, height) = match format {
         TileFormat::Png => {
             let file = std::fs::File::open(path).at("read", path)?;
-            let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().map_err(|_| not_image(path))?;
+            let reader =
+                png::Decoder::new(std::io::BufReader::new(file)).read_info().map_err(|_| not_image(path))?;
             (u64::from(reader.info().width), u64::from(reader.info().height))
         }
         TileFormat::Exr => {

@@ -158,7 +158,8 @@ impl Control<'_, '_> {
 }
 
 fn exr(_: &[Part], _: Frame, _: &std::path::Path) -> Result<()> {
-    Err(Error::input("this scene needs the finish, which is not there yet").remedy("Render with --tile-format png."))
+    Err(Error::input("this scene needs the finish, which is not there yet")
+        .remedy("Render with --tile-format png."))
 }
 
 /// Parts with their places counted from the top left of `region`.

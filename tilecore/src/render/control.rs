@@ -230,7 +230,9 @@ impl<'a, 'b> Control<'a, 'b> {
             Ok((slot, report)) => self.take(slot, report)?,
             Err(RecvTimeoutError::Timeout) => self.feed(Input::Tick)?,
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::render("every node's thread has ended").remedy("Run the same command again."));
+                return Err(
+                    Error::render("every node's thread has ended").remedy("Run the same command again.")
+                );
             }
         }
         if self.told.elapsed() >= TICK {
@@ -379,10 +381,10 @@ impl<'a, 'b> Control<'a, 'b> {
     }
 
     fn trouble(&self, slot: usize) -> (String, Option<String>) {
-        self.seats[slot]
-            .trouble
-            .as_ref()
-            .map_or_else(|| ("no reason given".into(), None), |e| (e.to_string(), e.hint().map(str::to_owned)))
+        self.seats[slot].trouble.as_ref().map_or_else(
+            || ("no reason given".into(), None),
+            |e| (e.to_string(), e.hint().map(str::to_owned)),
+        )
     }
 
     pub(super) fn retire(&mut self, slot: usize, reason: String) {

@@ -134,10 +134,8 @@ impl Control<'_, '_> {
     }
 
     fn booted(&mut self, slot: usize, hello: Hello, seconds: f64) -> Result<()> {
-        let (version, hash) = (
-            crate::blender::printable(&hello.version, 60),
-            crate::blender::printable(&hello.hash, 60),
-        );
+        let (version, hash) =
+            (crate::blender::printable(&hello.version, 60), crate::blender::printable(&hello.hash, 60));
         self.emit(Event::Connected {
             slot,
             node: self.seats[slot].name.clone(),
@@ -266,10 +264,10 @@ impl Control<'_, '_> {
         let format = request.tile_format.unwrap_or(needs.tile_format);
         if let Some(reason) = needs.refuse.first().filter(|_| format == TileFormat::Exr) {
             return Err(Error::input(crate::blender::printable(&reason.text, 500)).remedy(
-                reason
-                    .remedy
-                    .as_deref()
-                    .map_or_else(|| "Change the scene, or accept a difference with --tile-format png.".into(), |r| crate::blender::printable(r, 500)),
+                reason.remedy.as_deref().map_or_else(
+                    || "Change the scene, or accept a difference with --tile-format png.".into(),
+                    |r| crate::blender::printable(r, 500),
+                ),
             ));
         }
         self.meeting.overlap = Overlap(request.overlap.unwrap_or(needs.overlap).min(4096));
@@ -277,7 +275,9 @@ impl Control<'_, '_> {
             self.meeting.tiling = Tiling::Count(1);
             let why = crate::blender::printable(why, 500);
             self.emit(Event::Warning {
-                text: format!("The frame is rendered whole on one node: {why} --force-tiles cuts it all the same."),
+                text: format!(
+                    "The frame is rendered whole on one node: {why} --force-tiles cuts it all the same."
+                ),
             });
         }
         for note in needs.notes.iter().take(20) {
@@ -371,8 +371,7 @@ impl Control<'_, '_> {
             at: now(),
             nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
         })?;
-        let reasons =
-            self.meeting.facts().map(|f| f.needs.reasons.clone()).unwrap_or_default();
+        let reasons = self.meeting.facts().map(|f| f.needs.reasons.clone()).unwrap_or_default();
         let scene = Event::Scene {
             scene: effective.scene.clone(),
             camera: effective.camera.clone(),
@@ -480,7 +479,9 @@ impl Control<'_, '_> {
                     .collect();
                 let log = several.iter().find_map(|e| e.process_log()).unwrap_or_default().to_owned();
                 Err(Error::render(format!("no node can render; {}", reasons.join("; ")))
-                    .remedy("Run `tilectl nodes check` to see what each node needs; what is finished is kept.")
+                    .remedy(
+                        "Run `tilectl nodes check` to see what each node needs; what is finished is kept.",
+                    )
                     .log(log))
             }
         }

@@ -40,7 +40,8 @@ impl Target {
 pub(super) fn place(file: &Path, target: &Path) -> Result<()> {
     let folder = target.parent().unwrap_or(Path::new("."));
     if std::fs::rename(file, target).is_err() {
-        let mut draft = tempfile::Builder::new().prefix(".tilectl-").tempfile_in(folder).at("write", folder)?;
+        let mut draft =
+            tempfile::Builder::new().prefix(".tilectl-").tempfile_in(folder).at("write", folder)?;
         let mut source = std::fs::File::open(file).at("read", file)?;
         std::io::copy(&mut source, draft.as_file_mut()).at("write", target)?;
         draft.as_file().sync_all().at("write", target)?;

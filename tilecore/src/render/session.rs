@@ -248,11 +248,18 @@ impl<'a> Session<'a> {
             }
             !slot.aborted()
         })?;
-        self.worker.call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
+        self.worker
+            .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
         Ok(began.elapsed().as_secs_f64())
     }
 
-    fn probe(&mut self, picture: &Picture, frame: Frame, patches: &[(Rect, u32)], seconds: f64) -> Result<Report> {
+    fn probe(
+        &mut self,
+        picture: &Picture,
+        frame: Frame,
+        patches: &[(Rect, u32)],
+        seconds: f64,
+    ) -> Result<Report> {
         #[derive(serde::Deserialize)]
         struct Times {
             seconds: Vec<f64>,

@@ -163,7 +163,9 @@ impl Slot {
             if self.aborted() {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
+            std::thread::sleep(
+                Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())),
+            );
         }
         !self.aborted()
     }
@@ -183,4 +185,3 @@ impl Slot {
         Session::new(self, &mut worker).serve()
     }
 }
-

@@ -79,7 +79,8 @@ impl Work {
 /// A piece as a tile: what is rendered for it, what it is called, where its file goes.
 pub(super) fn tile(canvases: &[Canvas], overlap: Overlap, tiles: &Path, piece: Piece) -> Option<Tile> {
     let canvas = canvases.get(piece.picture as usize).filter(|c| c.region.contains(piece.region))?;
-    let stem = format!("p{}-x{}-y{}-{}", piece.picture, piece.region.x(), piece.region.y(), piece.region.size());
+    let stem =
+        format!("p{}-x{}-y{}-{}", piece.picture, piece.region.x(), piece.region.y(), piece.region.size());
     Some(Tile {
         piece,
         rendered: grown_within(piece.region, overlap, canvas.region),
@@ -104,7 +105,5 @@ pub(super) fn piece_of(name: &str) -> Option<Piece> {
 /// Overlap stops at the region that the file itself renders: Blender looks no further there either.
 pub(super) fn grown_within(region: Rect, overlap: Overlap, bounds: Rect) -> Rect {
     let end = Frame::new(bounds.right(), bounds.bottom());
-    end.ok()
-        .and_then(|frame| region.grown(overlap, frame).intersection(bounds))
-        .unwrap_or(region)
+    end.ok().and_then(|frame| region.grown(overlap, frame).intersection(bounds)).unwrap_or(region)
 }

@@ -92,7 +92,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// The nodes named on the command line; this machine when none is.
 fn nodes(specs: &[String], threads: Option<u32>) -> Result<Vec<Arc<dyn Node>>> {
     let specs = if specs.is_empty() { vec!["local".to_owned()] } else { specs.to_vec() };
-    let ssh = SshOptions::default();
+    let ssh = SshOptions::from_env()?;
     specs
         .iter()
         .map(|text| {

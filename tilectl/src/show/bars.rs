@@ -79,7 +79,8 @@ impl Show for Bars {
             Event::Finishing { node } => self.frame.set_message(format!("finishing on {node}")),
             _ => {}
         }
-        let shown = matches!(event, Event::Progress { .. } | Event::Connected { .. } | Event::Finishing { .. });
+        let shown =
+            matches!(event, Event::Progress { .. } | Event::Connected { .. } | Event::Finishing { .. });
         if let Some(text) = lines::line(event, &self.names, self.verbose).filter(|_| !shown || self.verbose)
             && !matches!(event, Event::Progress { .. })
         {

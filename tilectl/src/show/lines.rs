@@ -47,7 +47,9 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
             let hash = if verbose { format!(" ({hash})") } else { String::new() };
             format!("{node}: Blender {blender}{hash}, {cores} cores, up after {}", duration(*seconds))
         }
-        Event::Opened { slot, seconds } if verbose => format!("{}: scene open after {}", name(slot), duration(*seconds)),
+        Event::Opened { slot, seconds } if verbose => {
+            format!("{}: scene open after {}", name(slot), duration(*seconds))
+        }
         Event::Scene { scene, camera, engine, size, frame, samples, tile_format, overlap, reasons } => {
             let mut text = format!("{scene}, frame {frame}, {size}, {engine}, {samples} samples");
             if let Some(camera) = camera {
@@ -70,7 +72,9 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
         Event::Stored { slot, region, seconds, .. } if verbose => {
             format!("{}: {region} in {}", name(slot), duration(*seconds))
         }
-        Event::Failed { slot, reason, .. } => format!("{}: a tile failed and goes elsewhere: {reason}", name(slot)),
+        Event::Failed { slot, reason, .. } => {
+            format!("{}: a tile failed and goes elsewhere: {reason}", name(slot))
+        }
         Event::Lost { node, reason, remedy, again_in, .. } => format!(
             "{node}: {reason}; tried again in {}{}",
             duration(*again_in),
@@ -86,12 +90,15 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
             eta.map_or_else(String::new, |s| format!(", {} to go", duration(s)))
         ),
         Event::Warning { text } => format!("note: {text}"),
-        Event::Draining => "stopping: running tiles are finished and kept; once more stops at once".to_owned(),
+        Event::Draining => {
+            "stopping: running tiles are finished and kept; once more stops at once".to_owned()
+        }
         Event::Stitching if verbose => "stitching".to_owned(),
         Event::Finishing { node } => format!("finishing on {node}"),
         Event::Done { seconds, tiles, adopted, speedup, .. } => {
             let kept = if *adopted > 0 { format!(" and {adopted} from before") } else { String::new() };
-            let faster = speedup.map_or_else(String::new, |s| format!(", {s:.1} times faster than the fastest node alone"));
+            let faster = speedup
+                .map_or_else(String::new, |s| format!(", {s:.1} times faster than the fastest node alone"));
             format!("done in {}: {tiles} tiles{kept}{faster}", duration(*seconds))
         }
         _ => return None,
