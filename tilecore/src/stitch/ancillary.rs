@@ -28,9 +28,20 @@ impl Ancillary {
         self.chunks.iter().find(|(n, _)| *n == name).map(|(_, data)| data.as_slice())
     }
 
+    /// What all of them say, and the kinds of chunks on which they do not agree.
+    pub(super) fn common<'a>(mut all: impl Iterator<Item = &'a Self>) -> (Self, Vec<String>) {
+        let mut dropped = Vec::new();
+        let mut common = all.next().cloned().unwrap_or_default();
+        for other in all {
+            common.agree(other, &mut dropped);
+        }
+        dropped.sort();
+        (common, dropped)
+    }
+
     /// Drops what `other` does not say in the same words, and names the kinds that were dropped here or are
     /// missing here.
-    pub(super) fn agree(&mut self, other: &Self, dropped: &mut Vec<String>) {
+    fn agree(&mut self, other: &Self, dropped: &mut Vec<String>) {
         let mut note = |name: Name| {
             let name = shown(name);
             if !dropped.contains(&name) {
@@ -72,14 +83,11 @@ mod tests {
 
     #[test]
     fn only_what_all_say_is_kept_and_in_png_order() {
-        let mut a =
-            of(&[(b"tEXt", b"a"), (b"pHYs", b"p"), (b"tEXt", b"b"), (b"gAMA", b"1"), (b"zzZz", b"x")]);
+        let a = of(&[(b"tEXt", b"a"), (b"pHYs", b"p"), (b"tEXt", b"b"), (b"gAMA", b"1"), (b"zzZz", b"x")]);
         let b = of(&[(b"gAMA", b"1"), (b"tEXt", b"b"), (b"pHYs", b"q"), (b"sRGB", b"0")]);
-        let mut dropped = Vec::new();
-        a.agree(&b, &mut dropped);
+        let (common, dropped) = Ancillary::common([&a, &b].into_iter());
         let kept: Vec<(Name, &[u8])> = vec![(*b"gAMA", b"1"), (*b"tEXt", b"b")];
-        assert_eq!(a.ordered(), kept);
-        dropped.sort();
+        assert_eq!(common.ordered(), kept);
         assert_eq!(dropped, ["pHYs", "sRGB", "tEXt"]);
     }
 }
