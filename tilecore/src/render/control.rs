@@ -211,7 +211,7 @@ impl<'a, 'b> Control<'a, 'b> {
     fn interrupted(&self) -> Error {
         let done: u64 = self.work.iter().flat_map(|w| &w.tiles).map(|t| t.region.area()).sum();
         let of = self.work.as_ref().map_or(0, Work::area);
-        let percent = if of > 0 { done.min(of) * 100 / of } else { 0 };
+        let percent = (done.min(of) * 100).checked_div(of).unwrap_or(0);
         Error::interrupted(format!("stopped; {percent} % of the picture is finished and kept"))
             .remedy("Run the same command again to go on from there.")
     }

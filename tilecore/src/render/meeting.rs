@@ -432,9 +432,12 @@ impl Control<'_, '_> {
             // The dispatcher, where there is one, decides; before it there is nothing to hand back.
             self.feed(Input::Lost(slot, error.clone().fatal()))?;
         }
-        if self.seats[slot].stage != Stage::Off {
+        // The last one's trouble is the error of the whole job, said once.
+        let others = (0..self.seats.len()).any(|s| s != slot && self.seats[s].stage != Stage::Off);
+        if self.seats[slot].stage != Stage::Off && others {
             self.retire(slot, error.to_string());
         }
+        self.seats[slot].stage = Stage::Off;
         self.scout_again(slot);
         self.anyone_left()
     }

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fs4::fs_std::FileExt;
 use sha2::{Digest, Sha256};
 
 use super::sshd::which;
@@ -24,9 +23,8 @@ impl Blender {
     pub fn of_the_tests() -> Self {
         let program = match std::env::var_os("TILECTL_TEST_BLENDER") {
             Some(program) => PathBuf::from(program),
-            None => {
-                which("blender").unwrap_or_else(|| panic!("Blender is missing: run fixtures/setup.sh --tests"))
-            }
+            None => which("blender")
+                .unwrap_or_else(|| panic!("Blender is missing: run fixtures/setup.sh --tests")),
         };
         Self::at(program)
     }
@@ -46,7 +44,11 @@ impl Blender {
         let out = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
         let out = out.unwrap_or_else(|e| panic!("{} cannot be started: {e}", program.display()));
         let version = String::from_utf8_lossy(&out.stdout).trim().to_owned();
-        assert!(out.status.success() && version.contains("Blender"), "{} --version failed", program.display());
+        assert!(
+            out.status.success() && version.contains("Blender"),
+            "{} --version failed",
+            program.display()
+        );
         Self { program, version }
     }
 
@@ -101,7 +103,9 @@ impl Reference {
         fs::create_dir_all(&kept).expect("the target directory can be written");
         let scene = fs::read(&self.blend).unwrap_or_else(|e| panic!("{}: {e}", self.blend.display()));
         let mut hash = Sha256::new();
-        for part in [&scene, self.blender.version.as_bytes(), &self.frame.to_le_bytes(), self.script.as_bytes()] {
+        for part in
+            [&scene, self.blender.version.as_bytes(), &self.frame.to_le_bytes(), self.script.as_bytes()]
+        {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -112,8 +116,9 @@ impl Reference {
         let name = self.blend.file_stem().unwrap_or_default().to_string_lossy();
         let png = kept.join(format!("{name}-{key}.png"));
         // Tests run in parallel, in processes of their own too: one renders, the others wait for it.
-        let lock = fs::File::create(kept.join(format!("{key}.lock"))).expect("the target directory can be written");
-        lock.lock_exclusive().expect("files can be locked");
+        let lock =
+            fs::File::create(kept.join(format!("{key}.lock"))).expect("the target directory can be written");
+        lock.lock().expect("files can be locked");
         if !png.is_file() {
             self.render_to(&png);
         }
@@ -122,7 +127,8 @@ impl Reference {
 
     /// Renders it now, to `png`.
     pub fn render_to(&self, png: &Path) {
-        let dir = tempfile::tempdir_in(png.parent().expect("a file lies somewhere")).expect("it can be written");
+        let dir =
+            tempfile::tempdir_in(png.parent().expect("a file lies somewhere")).expect("it can be written");
         let mut command = Command::new(&self.blender.program);
         command
             .args(["-b", "--factory-startup", "-noaudio", "--python-exit-code", "9"])
@@ -138,7 +144,8 @@ impl Reference {
             .map(|entry| entry.expect("a directory just made can be read").path())
             .find(|path| path.extension().is_some_and(|ending| ending == "png"));
         let (true, Some(rendered)) = (out.status.success(), rendered) else {
-            let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+            let (stdout, stderr) =
+                (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
             panic!("{command:?} rendered nothing:\n{stdout}\n{stderr}");
         };
         fs::rename(rendered, png).expect("the target directory can be written");

@@ -47,8 +47,10 @@ impl Picture {
     /// The part with its top left pixel at (`x`, `y`).
     pub fn part(&self, x: u32, y: u32, width: u32, height: u32) -> Self {
         let rows = y..y + height;
-        let samples =
-            rows.flat_map(|row| (x..x + width).flat_map(move |column| self.pixel(column, row))).copied().collect();
+        let samples = rows
+            .flat_map(|row| (x..x + width).flat_map(move |column| self.pixel(column, row)))
+            .copied()
+            .collect();
         Self { width, height, samples, ..*self }
     }
 

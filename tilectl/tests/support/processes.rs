@@ -24,7 +24,9 @@ pub fn marked(mark: &Path) -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("this test needs a /proc");
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         if pid == std::process::id() {
             continue;
         }

@@ -79,7 +79,8 @@ impl World {
             .env("HOME", &self.home)
             .env("TMPDIR", self.dir.path())
             .stdin(Stdio::null());
-        for name in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "SSH_AUTH_SOCK"] {
+        for name in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "SSH_AUTH_SOCK"]
+        {
             command.env_remove(name);
         }
         for (name, _) in std::env::vars_os() {

@@ -62,7 +62,9 @@ class Stage:
         try:
             bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=bool(request.get("scripts")))
         except RuntimeError as e:
-            raise Refused("unreadable", str(e).strip().removeprefix("Error: ").strip())
+            # Blender repeats the path on this node, which says nothing to the user.
+            reason = str(e).strip().replace(path, os.path.basename(path)).rpartition("': ")[2]
+            raise Refused("unreadable", reason.removeprefix("Error: ").strip())
         if not bpy.data.filepath:
             raise Refused("unreadable", "Blender did not open the file")
 
