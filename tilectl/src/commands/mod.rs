@@ -15,7 +15,7 @@ use crate::cli::{Cli, Command};
 /// Carries out the command.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Render(args) => render::run(args),
+        Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Stitch(args) => stitch::run(&args),
         Command::Completions { shell } => {

@@ -15,8 +15,8 @@ use tilecore::{Error, Result};
 use crate::cli;
 use crate::show;
 
-pub(crate) fn run(args: cli::Render) -> Result<ExitCode> {
-    let request = request(&args);
+pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
+    let request = request(args);
     request.check()?;
     let output = match &args.output {
         Some(output) => output.clone(),
