@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 12] = [
+pub(super) const WORKER: [(&str, &str); 14] = [
     ("worker.py", include_str!("worker/worker.py")),
     ("wire.py", include_str!("worker/wire.py")),
     ("store.py", include_str!("worker/store.py")),
+    ("arrival.py", include_str!("worker/arrival.py")),
+    ("names.py", include_str!("worker/names.py")),
     ("stage.py", include_str!("worker/stage.py")),
     ("progress.py", include_str!("worker/progress.py")),
     ("devices.py", include_str!("worker/devices.py")),

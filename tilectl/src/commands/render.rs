@@ -69,6 +69,7 @@ fn request(args: &cli::Render) -> Request {
         persistent: !args.no_persistent_data,
         scripts: args.scene.allow_scripts,
         allow_missing: args.scene.allow_missing,
+        roots: args.scene.roots.clone(),
         mixed_versions: args.mixed_versions,
         force_tiles: args.tiling.force_tiles,
         ..Request::new(&args.scene.file, args.scene.frame)
