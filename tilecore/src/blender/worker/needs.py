@@ -1,0 +1,190 @@
+"""What a scene needs to come out of tiles exactly as one machine would have made it."""
+
+import ctypes
+
+import bpy
+
+import compat
+import reads
+import tiles
+
+#: Pixels around a tile where adaptive sampling looks at neighbours; 2 are enough (F4).
+ADAPTIVE_OVERLAP = 8
+
+
+def has_denoiser():
+    return compat.has_denoiser()
+
+
+def needs(scene):
+    """Reads everything from the scene as it stands; nothing is changed and nothing is rendered."""
+    own = tiles.settings(scene)
+    notes = []
+    sources = reads.pictures(scene, own)
+    pictures = [bpy.data.scenes[name] for name in sources.scenes]
+    reasons = why_finish(scene, own, sources)
+    whole = why_whole(scene, own, sources, pictures)
+    return {
+        "engine": scene.render.engine,
+        "tile_format": "exr" if reasons else "png",
+        "reasons": reasons,
+        "overlap": ADAPTIVE_OVERLAP if any(adaptive(s) for s in pictures) else 0,
+        "pictures": [{"scene": s.name} for s in pictures],
+        "whole": whole,
+        "refuse": why_refuse(scene, own, pictures),
+        "notes": notes + remarks(scene, own, pictures),
+        "region": region(scene, own),
+        "format": final_format(own),
+        "view_layers": [layer.name for layer in scene.view_layers if layer.use],
+        "views": views(scene),
+        "passes": {s.name: passes(s) for s in pictures},
+    }
+
+
+def adaptive(scene):
+    return compat.engine_is_cycles(scene) and scene.cycles.use_adaptive_sampling
+
+
+def denoised_layers(scene, own=None):
+    own = own or tiles.settings(scene)
+    return [layer.name for index, layer in enumerate(scene.view_layers)
+            if layer.use and tiles.denoises(own, index)]
+
+
+def views(scene):
+    if not scene.render.use_multiview:
+        return []
+    return [view.name for view in active_views(scene)]
+
+
+def active_views(scene):
+    render = scene.render
+    if render.views_format == "STEREO_3D":
+        return [view for view in render.stereo_views if view.name in ("left", "right")]
+    return [view for view in render.views if view.use]
+
+
+def passes(scene):
+    """Names of the passes that the tiles of this scene carry, by view layer."""
+    if not compat.engine_is_cycles(scene):
+        return {}
+    from cycles import engine
+
+    return {layer.name: [name for name, _, _ in engine.list_render_passes(scene, layer)]
+            for layer in scene.view_layers if layer.use}
+
+
+def final_format(own):
+    fmt = own["image"]["file_format"]
+    return "PNG" if fmt in compat.MOVIES else fmt
+
+
+def reason(code, text):
+    return {"code": code, "text": text}
+
+
+def why_finish(scene, own, sources):
+    """Why tiles in the output format alone would not make the file that one machine makes."""
+    found = []
+    for name in sources.scenes:
+        layers = denoised_layers(bpy.data.scenes[name])
+        if layers:
+            found.append(reason("denoise", f"the scene {name!r} is denoised, which has to see the whole frame"))
+    if sources.compositor:
+        found.append(reason("compositor", "the scene has compositor nodes, which have to see the whole frame"))
+    if sources.sequencer:
+        found.append(reason("sequencer", "the sequencer makes the final picture"))
+    render, image = own["render"], own["image"]
+    fmt = image["file_format"]
+    if fmt not in compat.MOVIES and fmt != "PNG":
+        found.append(reason("format", f"the output format is {fmt}, which only Blender itself writes"))
+    eight_bit = image["color_depth"] == "8" or fmt in compat.MOVIES
+    if render["dither_intensity"] > 0.0 and eight_bit:
+        found.append(reason("dither", "dither is on, and its pattern belongs to the whole frame"))
+    if render["use_stamp"]:
+        found.append(reason("stamp", "metadata is burned into the picture"))
+    if scene.render.use_multiview:
+        found.append(reason("views", "the scene has several views"))
+    if render["use_border"] and not render["use_crop_to_border"]:
+        found.append(reason("region", "a render region without cropping is set, and the rest of the frame stays empty"))
+    return found
+
+
+def why_whole(scene, own, sources, pictures):
+    """Why this scene cannot be cut into tiles at all (F12); None when it can."""
+    if sources.whole:
+        return sources.whole
+    for picture in pictures:
+        engine = picture.render.engine
+        if not compat.engine_is_cycles(picture):
+            return (f"{compat.engine_name(engine)} looks at the whole picture while it renders, "
+                    f"so tiles of the scene {picture.name!r} would not fit together exactly")
+        cycles = picture.cycles
+        if getattr(cycles, "use_guiding", False) and compat.cycles_build().get("with_path_guiding"):
+            return (f"path guiding is on in the scene {picture.name!r}, and it learns from the pixels "
+                    "rendered together with a pixel")
+        if cycles.time_limit > 0:
+            return (f"the scene {picture.name!r} has a time limit of {cycles.time_limit:g} s for rendering, "
+                    "and a clock ends every tile at another number of samples")
+        if picture.render.use_freestyle:
+            return f"Freestyle lines are on in the scene {picture.name!r}, and they are drawn over the whole picture"
+        pencil = grease_pencil(picture)
+        if pencil:
+            return f"{pencil!r} in the scene {picture.name!r} is Grease Pencil, which is drawn over the whole picture"
+        if picture is not scene and size(picture) != size(scene):
+            return (f"the compositor reads the scene {picture.name!r}, whose resolution is not that of "
+                    f"{scene.name!r}")
+    return None
+
+
+def grease_pencil(scene):
+    for thing in scene.objects:
+        if thing.type in {"GPENCIL", "GREASEPENCIL"} and not thing.hide_render:
+            return thing.name
+    return None
+
+
+def why_refuse(scene, own, pictures):
+    """What cannot be done exactly by any number of nodes of this kind."""
+    found = []
+    for picture in pictures:
+        if not compat.engine_is_cycles(picture):
+            continue
+        mine = tiles.settings(picture)
+        wanted = mine["cycles"].get("use_denoising") and any(
+            layer.use and layer.cycles.use_denoising for layer in picture.view_layers)
+        if wanted and not compat.has_denoiser():
+            found.append({
+                "code": "no_denoiser",
+                "text": f"the scene {picture.name!r} is denoised, and this Blender was built without OpenImageDenoise",
+                "remedy": "Use a Blender from blender.org on that node, or turn denoising off in the scene.",
+            })
+    return found
+
+
+def remarks(scene, own, pictures):
+    """What the user should know although nothing is wrong."""
+    found = []
+    if own["image"]["file_format"] in compat.MOVIES:
+        found.append("The output format of the scene is a movie; the frame is written as PNG.")
+    return found
+
+
+def size(scene):
+    """Width and height in pixels as Blender truncates them (F2)."""
+    render = scene.render
+    side = lambda pixels: max(1, pixels * render.resolution_percentage // 100)
+    return side(render.resolution_x), side(render.resolution_y)
+
+
+def region(scene, own):
+    """The render region set in the file as pixels from the top left, and whether the file is cropped to it."""
+    render = own["render"]
+    if not render["use_border"]:
+        return None
+    width, height = size(scene)
+    # Blender multiplies in float32 and truncates.
+    at = lambda part, side: int(ctypes.c_float(ctypes.c_float(part).value * side).value)
+    left, right = at(render["border_min_x"], width), at(render["border_max_x"], width)
+    bottom, top = at(render["border_min_y"], height), at(render["border_max_y"], height)
+    return {"rect": [left, height - top, right - left, top - bottom], "crop": bool(render["use_crop_to_border"])}

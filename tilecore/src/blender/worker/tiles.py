@@ -1,0 +1,111 @@
+"""Scene settings for tiles: what looks at more than one pixel is off (F3, F5, F11), what the finish needs is stored.
+
+The scene's own settings are remembered in the scene itself, so that they go with it when it is copied for the
+finish, and are gone with it when another file is opened.
+"""
+
+import json
+
+import compat
+
+#: Custom property of the scene that holds its own settings.
+MEMORY = "tilectl_settings"
+
+RENDER = ("use_border", "use_crop_to_border", "border_min_x", "border_max_x", "border_min_y", "border_max_y",
+          "use_compositing", "use_sequencer", "use_stamp", "dither_intensity", "filepath", "use_file_extension",
+          "use_overwrite", "use_placeholder", "use_single_layer", "use_persistent_data")
+# Order matters when they are put back: the medium decides the formats, the format decides modes and depths.
+IMAGE = ("media_type", "file_format", "color_mode", "color_depth", "compression", "quality", "exr_codec",
+         "tiff_codec", "jpeg2k_codec", "views_format", "color_management", "use_preview", "use_zbuffer",
+         "use_exr_interleave")
+
+
+def configure(scene, fmt):
+    """Prepares `scene` for tiles of `fmt`, "png" or "exr". May be called any number of times."""
+    remember(scene)
+    own = settings(scene)
+    render, image = scene.render, scene.render.image_settings
+    render.use_compositing = False
+    render.use_sequencer = False
+    render.use_stamp = False
+    render.dither_intensity = 0.0
+    render.use_file_extension = False
+    render.use_overwrite = True
+    render.use_placeholder = False
+    # `blender -f` renders every view layer that is switched on, the operator only the active one with this set.
+    render.use_single_layer = False
+    if fmt == "exr":
+        compat.set_tile_exr(image)
+    else:
+        put_back(scene, own, "image")
+        compat.set_format(image, "PNG")
+        image.compression = 15
+    if compat.engine_is_cycles(scene):
+        scene.cycles.use_denoising = False
+        for index, layer in enumerate(scene.view_layers):
+            mine = own["layers"][index] if index < len(own["layers"]) else {}
+            layer.cycles.denoising_store_passes = bool(
+                mine.get("denoising_store_passes") or (fmt == "exr" and denoises(own, index)))
+
+
+def denoises(own, index):
+    """Whether Cycles would denoise this view layer with the scene's own settings."""
+    if not own["cycles"].get("use_denoising") or not compat.has_denoiser():
+        return False
+    return bool(index < len(own["layers"]) and own["layers"][index].get("use_denoising"))
+
+
+def remember(scene):
+    """Writes the scene's own settings down, the first time only."""
+    if MEMORY not in scene:
+        scene[MEMORY] = json.dumps(read(scene))
+
+
+def settings(scene):
+    """The scene's own settings: as remembered, or as they are."""
+    return json.loads(scene[MEMORY]) if MEMORY in scene else read(scene)
+
+
+def read(scene):
+    image = scene.render.image_settings
+    own = {
+        "render": {name: getattr(scene.render, name) for name in RENDER if hasattr(scene.render, name)},
+        "image": {name: getattr(image, name) for name in IMAGE if hasattr(image, name)},
+        "cycles": {},
+        "layers": [],
+    }
+    if compat.engine_is_cycles(scene):
+        own["cycles"]["use_denoising"] = scene.cycles.use_denoising
+        for layer in scene.view_layers:
+            own["layers"].append({"name": layer.name, "use_denoising": layer.cycles.use_denoising,
+                                  "denoising_store_passes": layer.cycles.denoising_store_passes})
+    return own
+
+
+def put_back(scene, own, *groups):
+    """Gives the scene back its own settings, all or those of some groups."""
+    groups = groups or ("render", "image", "cycles", "layers")
+    if "render" in groups:
+        assign(scene.render, own["render"])
+    if "image" in groups:
+        assign(scene.render.image_settings, own["image"])
+    if "cycles" in groups and own["cycles"]:
+        assign(scene.cycles, own["cycles"])
+    if "layers" in groups:
+        for layer, mine in zip(scene.view_layers, own["layers"]):
+            layer.cycles.denoising_store_passes = mine["denoising_store_passes"]
+
+
+def assign(owner, values):
+    for name, value in values.items():
+        try:
+            setattr(owner, name, value)
+        except TypeError:
+            pass  # an enumeration that this format does not have
+
+
+def restore(scene):
+    """Undoes `configure`."""
+    if MEMORY in scene:
+        put_back(scene, settings(scene))
+        del scene[MEMORY]
