@@ -13,22 +13,15 @@ use super::segment::{Deflated, adler_combine};
 use crate::error::{IoContext, Result};
 use crate::geometry::Frame;
 
-/// A PNG file under a temporary name beside its own; dropped without [`Output::finish`], it is removed.
-pub(super) struct Output<'a> {
+/// A file under a temporary name beside its own; dropped without [`Draft::finish`], it is removed.
+pub(super) struct Draft<'a> {
     path: &'a Path,
     file: BufWriter<NamedTempFile>,
-    adler: u32,
-    bytes: u64,
 }
 
-impl<'a> Output<'a> {
-    /// Creates the file and writes everything before the pixels.
-    pub(super) fn create(
-        path: &'a Path,
-        frame: Frame,
-        layout: Layout,
-        ancillary: &Ancillary,
-    ) -> Result<Self> {
+impl<'a> Draft<'a> {
+    /// Creates the file in the folder where `path` will be.
+    pub(super) fn create(path: &'a Path) -> Result<Self> {
         let folder = match path.parent() {
             Some(p) if !p.as_os_str().is_empty() => p,
             _ => Path::new("."),
@@ -39,8 +32,45 @@ impl<'a> Output<'a> {
             .permissions_like_new_files()
             .tempfile_in(folder)
             .at("write", path)?;
-        let mut this = Self { path, file: BufWriter::with_capacity(1 << 20, temporary), adler: 1, bytes: 8 };
-        this.file.write_all(&chunk::SIGNATURE).at("write", path)?;
+        Ok(Self { path, file: BufWriter::with_capacity(1 << 20, temporary) })
+    }
+
+    /// Where to write.
+    pub(super) fn file(&mut self) -> &mut BufWriter<NamedTempFile> {
+        &mut self.file
+    }
+
+    /// Brings the file to the disk and gives it its name. Returns its size.
+    pub(super) fn finish(self) -> Result<u64> {
+        let path = self.path;
+        let temporary =
+            self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", path)?;
+        let file = temporary.as_file();
+        let bytes = file.metadata().at("write", path)?.len();
+        file.sync_all().at("write", path)?;
+        temporary.persist(path).map_err(|e| e.error).at("write", path)?;
+        sync_folder(path);
+        Ok(bytes)
+    }
+}
+
+/// A PNG file on its way.
+pub(super) struct Output<'a> {
+    path: &'a Path,
+    draft: Draft<'a>,
+    adler: u32,
+}
+
+impl<'a> Output<'a> {
+    /// Creates the file and writes everything before the pixels.
+    pub(super) fn create(
+        path: &'a Path,
+        frame: Frame,
+        layout: Layout,
+        ancillary: &Ancillary,
+    ) -> Result<Self> {
+        let mut this = Self { path, draft: Draft::create(path)?, adler: 1 };
+        this.draft.file.write_all(&chunk::SIGNATURE).at("write", path)?;
         let mut ihdr = Vec::with_capacity(13);
         ihdr.extend_from_slice(&frame.width().to_be_bytes());
         ihdr.extend_from_slice(&frame.height().to_be_bytes());
@@ -55,7 +85,7 @@ impl<'a> Output<'a> {
     }
 
     fn chunk(&mut self, name: chunk::Name, data: &[u8]) -> Result<()> {
-        self.bytes += chunk::write(&mut self.file, name, data).at("write", self.path)?;
+        chunk::write(&mut self.draft.file, name, data).at("write", self.path)?;
         Ok(())
     }
 
@@ -70,13 +100,7 @@ impl<'a> Output<'a> {
         let adler = self.adler.to_be_bytes();
         self.chunk(*b"IDAT", &adler)?;
         self.chunk(*b"IEND", &[])?;
-        let path = self.path;
-        let temporary =
-            self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", path)?;
-        temporary.as_file().sync_all().at("write", path)?;
-        temporary.persist(path).map_err(|e| e.error).at("write", path)?;
-        sync_folder(path);
-        Ok(self.bytes)
+        self.draft.finish()
     }
 }
 

@@ -90,7 +90,7 @@ fn stitch(
         above = picture.split_off(picture.len() - row_bytes);
         y = end;
     }
-    Ok(Summary { bytes: output.finish()?, missing, disagreements })
+    Ok(Summary { bytes: output.finish()?, missing, disagreements, nans: Vec::new() })
 }
 
 /// A part, open while the picture is within its rows.
