@@ -40,10 +40,13 @@ class Film:
             return self.exposure
         if self.counted:
             return None if self.adaptive else 1.0
-        # The scale becomes 1, and Combined the sum itself.
+        # The scale becomes a power of two, and Combined the sum itself but for its exponent. Blender up to 4.2 takes
+        # no exposure above 10.
         one = single(1.0 / self.samples)
-        for exposure in (self.samples, next_single(self.samples, 1), next_single(self.samples, -1)):
-            if single(one * exposure) == 1.0:
+        size = math.frexp(self.samples)[1]
+        near = single(math.ldexp(self.samples, 1 - size))
+        for exposure in (near, next_single(near, 1), next_single(near, -1)):
+            if single(one * exposure) == math.ldexp(1.0, 1 - size):
                 return exposure
         return None
 

@@ -155,13 +155,17 @@ def inexact_denoising(scene):
     if getattr(scene.cycles, "denoiser", "OPENIMAGEDENOISE") == "OPTIX":
         return f"the scene {name} is denoised by OptiX, which only Cycles itself does"
     if scene.render.film_transparent or any("Shadow Catcher" in passes(scene)[layer] for layer in layers):
-        catcher = next((thing for thing in compat.rendered_objects(scene) if thing.is_shadow_catcher), None)
+        catcher = next((thing for thing in compat.rendered_objects(scene)
+                        if thing.is_shadow_catcher and thing.type not in {"LIGHT", "CAMERA"}), None)
         if catcher is not None:
             return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"
     exposure = tiles.tile_exposure(scene, own)
+    if exposure is None and scene.cycles.use_adaptive_sampling:
+        return (f"the scene {name} is denoised at a film exposure other than 1, and then tiles cannot carry what "
+                "Cycles gives its denoiser; with the exposure of the colour management instead they can")
     if exposure is None:
-        return (f"the scene {name} is denoised and has a film exposure other than 1, and what Cycles gives the "
-                "denoiser cannot be had from tiles; with exposure in the colour management instead it can")
+        return (f"the scene {name} is denoised with a number of samples that tiles cannot carry without rounding; "
+                "with a power of two, or with a noise threshold, they can")
     if exposure == film.single(own["cycles"]["film_exposure"]):
         return None
     exposed = {each for names in passes(scene).values() for each in names if each.startswith(EXPOSED)}

@@ -165,6 +165,10 @@ def put(render_pass, pixels):
 
 def picture(path):
     """The pixels of an RGBA file as they are."""
+    header = exr_header.read(path)
+    if "multiView" in header.offsets:
+        # The mark of a view would make an image of several layers of it.
+        exr_header.patch(path, header.offsets["multiView"][0], b"~ultiView")
     image = bpy.data.images.load(path, check_existing=False)
     try:
         image.colorspace_settings.name = "Non-Color"
