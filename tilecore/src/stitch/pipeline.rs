@@ -83,7 +83,7 @@ pub(super) fn run(
     if let Some(failure) = floor.lock().failure.take() {
         return Err(failure);
     }
-    Ok(Summary { bytes: output.finish()?, missing, disagreements })
+    Ok(Summary { bytes: output.finish()?, missing, disagreements, nans: Vec::new() })
 }
 
 /// Reads every part's header.
