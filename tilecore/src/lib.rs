@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod error;
 pub mod events;
 pub mod geometry;
+pub mod heatmap;
 pub mod job;
 pub mod node;
 pub mod plan;

@@ -262,7 +262,9 @@ impl WorkDir {
         } else if path.exists() && !headless(&path) {
             let found = History::read(&path)?;
             let changes = found.job.differences(job);
-            if !changes.is_empty() {
+            // Where nothing is finished nothing can be lost.
+            let worthless = found.tiles().is_empty() && !changes.is_empty();
+            if !changes.is_empty() && !worthless {
                 return Err(Error::input(format!(
                     "{} holds another job: {}",
                     root.display(),
@@ -272,7 +274,7 @@ impl WorkDir {
                     "Add --fresh to start over, choose another --work-dir, or put back what was changed.",
                 ));
             }
-            history = Some(found);
+            history = Some(found).filter(|_| !worthless);
         }
         let tiles = root.join("tiles");
         std::fs::create_dir_all(&tiles).at("create", &tiles)?;

@@ -71,7 +71,7 @@ fn nodes_that_cannot_be_used() {
     let plain = scene("plain").display().to_string();
     let plain = plain.as_str();
     refused(&world, &[plain, "--frame", "1", "--node", "local,thread=1"], 2, "no option `thread`");
-    refused(&world, &[plain, "--frame", "1", "--node", "-x"], 2, "does not name a node");
+    refused(&world, &[plain, "--frame", "1", "--node", "a b"], 2, "does not name a node");
     refused(&world, &[plain, "--frame", "1", "--node", "local", "--node", "local"], 2, "two nodes");
     refused(&world, &[plain, "--frame", "1", "--node", "nobody.invalid"], 1, "nobody.invalid");
     refused(&world, &[plain, "--frame", "1", "--node", "127.0.0.1:1"], 1, "127.0.0.1:1");

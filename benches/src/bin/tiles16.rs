@@ -29,7 +29,11 @@ fn main() {
         println!("whole frame {:6.2} s   16 tiles {:6.2} s", whole[round], tiled[round]);
     }
     let (a, b) = (median(&whole), median(&tiled));
-    println!("medians: whole frame {a:.2} s (spread {:.2}), 16 tiles {b:.2} s (spread {:.2})", spread(&whole), spread(&tiled));
+    println!(
+        "medians: whole frame {a:.2} s (spread {:.2}), 16 tiles {b:.2} s (spread {:.2})",
+        spread(&whole),
+        spread(&tiled)
+    );
     println!("ratio {:.3}", b / a);
 }
 

@@ -164,11 +164,13 @@ impl<'a, 'b> Control<'a, 'b> {
             self.part_ways();
         }
         self.abort.store(true, Ordering::Relaxed);
-        let outcome = result?;
-        if let Some(work) = self.work.take().filter(|_| !self.options.keep) {
+        // A work directory is worth keeping for its tiles.
+        let keep =
+            self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| !w.tiles.is_empty()));
+        if let Some(work) = self.work.take().filter(|_| !keep) {
             work.dir.remove()?;
         }
-        Ok(outcome)
+        result
     }
 
     /// Lets every node forget the job's spool, and waits a moment for it.

@@ -351,6 +351,7 @@ impl Control<'_, '_> {
 
     fn set_up(&mut self, slot: usize, effective: &Effective) -> Result<()> {
         if self.work.is_none() {
+            self.measure_canvas(effective)?;
             self.identify(effective)?;
         }
         let Some(work) = self.work.as_ref() else { return Ok(()) };
@@ -364,6 +365,19 @@ impl Control<'_, '_> {
             return Ok(());
         }
         self.ready(slot)
+    }
+
+    /// The size that counts is the one Blender took: it renders no side shorter than 4 pixels before the percentage.
+    fn measure_canvas(&mut self, effective: &Effective) -> Result<()> {
+        let frame = Frame::scaled(effective.resolution.0, effective.resolution.1, effective.percentage)?;
+        let border = self.meeting.facts().and_then(|f| f.border);
+        let Some(canvas) = self.meeting.canvases.first_mut().filter(|c| c.frame != frame) else {
+            return Ok(());
+        };
+        let asked = std::mem::replace(&mut canvas.frame, frame);
+        canvas.region = border.map_or(Ok(frame.rect()), |b| b.rect(frame))?;
+        self.emit(Event::Warning { text: format!("Blender renders {frame} where {asked} was asked for.") });
+        Ok(())
     }
 
     /// The job is known: its work directory is taken, and what is finished there is taken over.

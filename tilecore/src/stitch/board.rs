@@ -1,8 +1,9 @@
 //! What is to be done next: the segments being made, and which part or segment a free thread takes up.
 //!
 //! Segments are opened from the top, a bounded number at a time. A part delivers its rows of one segment after the
-//! other; a segment whose rows are all there is encoded as soon as the end of the one above it is known. The lowest
-//! segment always goes first, so that the writer is served and the window moves on.
+//! other; a segment whose rows are all there is closed, then filtered, which takes the last row of the one above, then
+//! deflated, which takes the end of the filtered bytes of the one above. The highest segment always goes first, so that
+//! the writer is served and the window moves on.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -46,10 +47,26 @@ pub(super) type Picture = Arc<Mutex<Vec<u8>>>;
 pub(super) enum Job {
     /// Decode the rows that part has in the segment.
     Decode { part: usize, segment: u32, picture: Picture },
-    /// All parts have delivered: fill what no part reaches and note the segment's end for the one below.
+    /// All parts have delivered: fill what no part reaches and note the last row.
     Close { segment: u32, picture: Picture },
-    /// Filter and deflate the closed segment; `before` is the end of the one above.
-    Encode { segment: u32, picture: Picture, before: Arc<Vec<u8>> },
+    /// Filter the closed segment; `above` is the last row of the one above.
+    Filter { segment: u32, picture: Picture, above: Shared },
+    /// Deflate the filtered segment, which may refer to `before`, the end of what the one above was filtered to.
+    Deflate { segment: u32, filtered: Vec<u8>, before: Shared },
+}
+
+/// Bytes that the segment below may look at while the next thing is done here.
+pub(super) type Shared = Arc<Vec<u8>>;
+
+/// How far a segment has come.
+enum Stage<T> {
+    /// This many parts have not delivered.
+    Open(usize),
+    Closed,
+    Filtered(Vec<u8>),
+    Deflated(T),
+    /// A thread is taking it to the next stage.
+    Taken,
 }
 
 /// A segment on its way.
@@ -57,15 +74,11 @@ struct Slot<T> {
     picture: Picture,
     /// Parts that are ready to deliver their rows.
     todo: Vec<usize>,
-    /// Parts that have not delivered yet.
-    missing: usize,
-    /// A thread is closing it or has closed it.
-    closing: bool,
-    /// Its end, for the segment below; there once it is closed.
-    end: Option<Arc<Vec<u8>>>,
-    /// A thread encodes it or has encoded it.
-    encoding: bool,
-    done: Option<T>,
+    stage: Stage<T>,
+    /// Its last row, once it is closed.
+    last_row: Option<Shared>,
+    /// The end of what it was filtered to, once it is.
+    end: Option<Shared>,
 }
 
 /// All of it. `T` is what becomes of a segment.
@@ -84,12 +97,12 @@ pub(super) struct Board<T> {
     /// The segment in the first slot.
     first: u32,
     slots: VecDeque<Slot<T>>,
-    /// End of the segment above the first slot.
-    above: Arc<Vec<u8>>,
+    /// [`Slot::last_row`] and [`Slot::end`] of the segment above the first slot.
+    above: (Option<Shared>, Option<Shared>),
 }
 
 impl<T> Board<T> {
-    /// A board for parts with these regions; `above` stands for the end of the segment above the first.
+    /// A board for parts with these regions; `above` stands for the row above the first.
     pub(super) fn new(segments: Segments, regions: &[Rect], window: usize, above: Vec<u8>) -> Self {
         let spans: Vec<_> = regions
             .iter()
@@ -119,7 +132,7 @@ impl<T> Board<T> {
             crossing,
             first: 0,
             slots: VecDeque::new(),
-            above: Arc::new(above),
+            above: (Some(Arc::new(above)), Some(Shared::default())),
         };
         this.open();
         this
@@ -142,11 +155,9 @@ impl<T> Board<T> {
             self.slots.push_back(Slot {
                 picture: Picture::default(),
                 todo,
-                missing,
-                closing: false,
+                stage: Stage::Open(missing),
+                last_row: None,
                 end: None,
-                encoding: false,
-                done: None,
             });
         }
     }
@@ -157,17 +168,24 @@ impl<T> Board<T> {
 
     /// The next thing to do, if there is something.
     pub(super) fn take(&mut self) -> Option<Job> {
-        let mut before = Some(&self.above);
+        let (mut above, mut before) = (self.above.0.as_ref(), self.above.1.as_ref());
         for (segment, slot) in (self.first..).zip(&mut self.slots) {
-            if slot.missing == 0 && !slot.closing {
-                slot.closing = true;
-                return Some(Job::Close { segment, picture: slot.picture.clone() });
+            let picture = || slot.picture.clone();
+            let job = match (std::mem::replace(&mut slot.stage, Stage::Taken), above, before) {
+                (Stage::Open(0), ..) => Ok(Job::Close { segment, picture: picture() }),
+                (Stage::Closed, Some(above), _) => {
+                    Ok(Job::Filter { segment, picture: picture(), above: above.clone() })
+                }
+                (Stage::Filtered(filtered), _, Some(before)) => {
+                    Ok(Job::Deflate { segment, filtered, before: before.clone() })
+                }
+                (stage, ..) => Err(stage),
+            };
+            match job {
+                Ok(job) => return Some(job),
+                Err(stage) => slot.stage = stage,
             }
-            if let (Some(before), Some(_), false) = (before, &slot.end, slot.encoding) {
-                slot.encoding = true;
-                return Some(Job::Encode { segment, picture: slot.picture.clone(), before: before.clone() });
-            }
-            before = slot.end.as_ref();
+            (above, before) = (slot.last_row.as_ref(), slot.end.as_ref());
         }
         for (segment, slot) in (self.first..).zip(&mut self.slots) {
             if let Some(part) = slot.todo.pop() {
@@ -185,34 +203,45 @@ impl<T> Board<T> {
                 None => self.waiting.push(part),
             }
         }
-        if let Some(slot) = self.slot(segment) {
-            slot.missing = slot.missing.saturating_sub(1);
+        if let Some(Stage::Open(missing)) = self.slot(segment).map(|slot| &mut slot.stage) {
+            *missing = missing.saturating_sub(1);
         }
     }
 
-    /// The segment is closed; `end` is what the segment below needs of it.
-    pub(super) fn closed(&mut self, segment: u32, end: Vec<u8>) {
+    /// The segment is closed.
+    pub(super) fn closed(&mut self, segment: u32, last_row: Vec<u8>) {
         if let Some(slot) = self.slot(segment) {
+            slot.stage = Stage::Closed;
+            slot.last_row = Some(Arc::new(last_row));
+        }
+    }
+
+    /// The segment is filtered; `end` is the end of it.
+    pub(super) fn filtered(&mut self, segment: u32, filtered: Vec<u8>, end: Vec<u8>) {
+        if let Some(slot) = self.slot(segment) {
+            slot.stage = Stage::Filtered(filtered);
             slot.end = Some(Arc::new(end));
         }
     }
 
-    /// The segment is encoded.
-    pub(super) fn encoded(&mut self, segment: u32, result: T) {
+    /// The segment is deflated.
+    pub(super) fn deflated(&mut self, segment: u32, result: T) {
         if let Some(slot) = self.slot(segment) {
-            slot.done = Some(result);
+            slot.stage = Stage::Deflated(result);
         }
     }
 
     /// What became of the next segment in order, if it is done; another one is opened in its place.
     pub(super) fn next(&mut self) -> Option<T> {
-        let result = self.slots.front_mut()?.done.take()?;
-        if let Some(end) = self.slots.pop_front().and_then(|slot| slot.end) {
-            self.above = end;
-        }
+        let Stage::Deflated(_) = self.slots.front()?.stage else { return None };
+        let slot = self.slots.pop_front()?;
+        self.above = (slot.last_row, slot.end);
         self.first += 1;
         self.open();
-        Some(result)
+        match slot.stage {
+            Stage::Deflated(result) => Some(result),
+            _ => None,
+        }
     }
 
     /// Whether every segment was handed out by [`Board::next`].
@@ -228,7 +257,7 @@ mod tests {
 
     proptest! {
         /// Whatever the order in which threads finish, each part delivers each of its segments once and in order, and
-        /// segments are encoded once, after all their parts, with the end of the one above.
+        /// segments go through every stage once, after all their parts, with what they need of the one above.
         #[test]
         fn every_row_is_delivered_once_and_in_order(
             (height, rows, window, threads) in (1u32..60, 1u32..9, 1usize..6, 1usize..5),
@@ -241,7 +270,7 @@ mod tests {
                 .into_iter()
                 .map(|(y, h)| Rect::new(0, y % height, 10, h.min(height - y % height)).unwrap())
                 .collect();
-            let mut board = Board::new(segments, &regions, window, vec![]);
+            let mut board = Board::new(segments, &regions, window, vec![0]);
             let mut next_row: Vec<u32> = regions.iter().map(|r| r.y()).collect();
             let mut ends = vec![None; segments.count() as usize];
             let mut running = Vec::new();
@@ -268,10 +297,14 @@ mod tests {
                         prop_assert_eq!(ends[segment as usize].replace(segment), None);
                         board.closed(segment, vec![segment as u8 + 1]);
                     }
-                    Job::Encode { segment, before, .. } => {
-                        let above = if segment == 0 { vec![] } else { vec![segment as u8] };
-                        prop_assert_eq!(&*before, &above);
-                        board.encoded(segment, segment);
+                    Job::Filter { segment, above, .. } => {
+                        prop_assert_eq!(&*above, &[segment as u8]);
+                        board.filtered(segment, vec![1, segment as u8], vec![2, segment as u8]);
+                    }
+                    Job::Deflate { segment, filtered, before } => {
+                        let above = if segment == 0 { vec![] } else { vec![2, segment as u8 - 1] };
+                        prop_assert_eq!((filtered, &*before), (vec![1, segment as u8], &above));
+                        board.deflated(segment, segment);
                     }
                 }
                 results.extend(std::iter::from_fn(|| board.next()));

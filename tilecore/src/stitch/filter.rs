@@ -2,13 +2,12 @@
 //!
 //! Every loop here runs over bytes that do not depend on each other, so that the compiler makes vectors of them.
 
-use super::segment::Compression;
+use super::deflate::entropy;
 
 /// Rows shorter than this are judged whole.
 const SAMPLED: usize = 4096;
-/// Of every `STRIDE` bytes of a longer row, this many are judged.
+/// Bytes of a longer row that are judged together.
 const BLOCK: usize = 256;
-const STRIDE: usize = 1024;
 
 /// What is left of a byte when the prediction is taken away.
 #[derive(Clone, Copy)]
@@ -89,6 +88,17 @@ impl Stretch<'_> {
     }
 }
 
+/// How a row's filter is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// No row is filtered. Drawings, flat colours and repeating patterns often shrink most as they are.
+    Plain,
+    /// The filter whose remainders are smallest in sum, judged on 256 of so many bytes.
+    Smallest { every: usize },
+    /// The filter whose remainders have the least entropy.
+    LeastEntropy,
+}
+
 /// A row and the one above it, which has the same length and is zero for the first row.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
@@ -149,14 +159,11 @@ impl<'a> Row<'a> {
     }
 
     /// Appends the filter's number and the filtered row to `into`.
-    ///
-    /// The filter is the one whose remainders are smallest in sum, judged on a sample of the row; for
-    /// [`Compression::Small`] the one whose remainders have the least entropy.
-    pub(super) fn filter(self, compression: Compression, into: &mut Vec<u8>) {
-        let best = match compression {
-            Compression::Fast => self.smallest(4 * STRIDE),
-            Compression::Default => self.smallest(STRIDE),
-            Compression::Small => self.least_entropy(),
+    pub(super) fn filter(self, choice: Choice, into: &mut Vec<u8>) {
+        let best = match choice {
+            Choice::Plain => Filter::None,
+            Choice::Smallest { every } => self.smallest(every),
+            Choice::LeastEntropy => self.least_entropy(),
         };
         self.write(best, into);
     }
@@ -167,15 +174,12 @@ impl<'a> Row<'a> {
     }
 
     fn least_entropy(self) -> Filter {
-        let cost = |filter: Filter| {
+        let cost = |filter: &Filter| {
             let mut counts = [0u32; 256];
-            self.inner().remainders(filter, |v| counts[usize::from(v)] += 1);
-            counts.iter().filter(|c| **c > 0).map(|&c| -(c as f32) * (c as f32).log2()).sum::<f32>()
+            self.inner().remainders(*filter, |v| counts[usize::from(v)] += 1);
+            entropy(&counts)
         };
-        ALL.into_iter()
-            .map(|f| (cost(f), f))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .map_or(Filter::None, |(_, f)| f)
+        ALL.into_iter().min_by_key(cost).unwrap_or(Filter::None)
     }
 }
 
@@ -212,9 +216,11 @@ mod tests {
     #[test]
     fn rows_like_the_one_above_become_zero() {
         let row: Vec<u8> = (0..6000u32).map(|i| (i * i / 7) as u8).collect();
-        for compression in [Compression::Fast, Compression::Default, Compression::Small] {
+        for choice in
+            [Choice::Smallest { every: 256 }, Choice::Smallest { every: 4096 }, Choice::LeastEntropy]
+        {
             let mut out = vec![9];
-            Row::new(&row, &row, 3).filter(compression, &mut out);
+            Row::new(&row, &row, 3).filter(choice, &mut out);
             assert_eq!(out[..2], [9, 2]);
             assert!(out[2..].iter().all(|v| *v == 0) && out.len() == 6002);
         }

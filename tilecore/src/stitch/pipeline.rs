@@ -50,13 +50,7 @@ pub(super) fn run(
 
     let mut output = Output::create(out, frame, layout, &ancillary)?;
     let floor = Floor {
-        state: Mutex::new(State {
-            board,
-            failure: None,
-            stopped: false,
-            chunks: Vec::new(),
-            pictures: Vec::new(),
-        }),
+        state: Mutex::new(State { board, failure: None, stopped: false, spare: Vec::new() }),
         changed: Condvar::new(),
         tiles: parts.iter().map(|_| Mutex::new(None)).collect(),
         parts,
@@ -89,7 +83,7 @@ pub(super) fn run(
     if let Some(failure) = floor.lock().failure.take() {
         return Err(failure);
     }
-    Ok(Summary { bytes: output.finish()?, missing, disagreements })
+    Ok(Summary { bytes: output.finish()?, missing, disagreements, nans: Vec::new() })
 }
 
 /// Reads every part's header.
@@ -132,9 +126,8 @@ struct State {
     board: Board<Deflated>,
     failure: Option<Error>,
     stopped: bool,
-    /// Memory of chunks already written and of pictures already encoded.
-    chunks: Vec<Vec<u8>>,
-    pictures: Vec<Vec<u8>>,
+    /// Memory of which the content is of no more use.
+    spare: Vec<Vec<u8>>,
 }
 
 /// A lock whose holder cannot have left it half changed: every change below is a single call.
@@ -200,16 +193,23 @@ impl Floor<'_> {
                 self.lock().board.delivered(part, segment);
             }
             Job::Close { segment, picture } => {
-                let end = self.close(segment, &mut lock(&picture));
-                self.lock().board.closed(segment, end);
+                let last_row = self.close(segment, &mut lock(&picture));
+                self.lock().board.closed(segment, last_row);
             }
-            Job::Encode { segment, picture, before } => {
+            Job::Filter { segment, picture, above } => {
                 let rows = std::mem::take(&mut *lock(&picture));
-                let memory = self.lock().chunks.pop().unwrap_or_default();
-                let made = maker.make(&rows, &before, self.shape, memory);
+                let memory = self.lock().spare.pop().unwrap_or_default();
+                let (filtered, end) = maker.filter(&rows, &above, self.shape, memory);
                 let mut state = self.lock();
-                state.pictures.push(rows);
-                state.board.encoded(segment, made);
+                state.spare.push(rows);
+                state.board.filtered(segment, filtered, end);
+            }
+            Job::Deflate { segment, mut filtered, before } => {
+                let memory = self.lock().spare.pop().unwrap_or_default();
+                let made = maker.deflate(&mut filtered, &before, self.shape, memory);
+                let mut state = self.lock();
+                state.spare.push(filtered);
+                state.board.deflated(segment, made);
             }
         }
         Ok(())
@@ -243,7 +243,7 @@ impl Floor<'_> {
         let bytes = rows as usize * self.shape.row_bytes;
         if picture.len() != bytes {
             if picture.capacity() == 0 {
-                *picture = self.lock().pictures.pop().unwrap_or_default();
+                *picture = self.lock().spare.pop().unwrap_or_default();
             }
             picture.resize(bytes, 0);
         }
@@ -265,14 +265,14 @@ impl Floor<'_> {
         }
     }
 
-    /// Fills the holes of a segment and returns its end.
+    /// Fills the holes of a segment and returns its last row.
     fn close(&self, segment: u32, picture: &mut Vec<u8>) -> Vec<u8> {
         let top = self.segments.top(segment);
         self.prepare(segment, picture);
         for hole in self.missing {
             self.holes.fill(*hole, picture, top, self.shape.row_bytes, self.layout);
         }
-        let from = picture.len().saturating_sub(self.shape.end_bytes());
+        let from = picture.len().saturating_sub(self.shape.row_bytes);
         picture.get(from..).unwrap_or_default().to_vec()
     }
 
@@ -292,7 +292,7 @@ impl Floor<'_> {
             drop(state);
             self.changed.notify_all();
             output.segment(&made)?;
-            self.lock().chunks.push(std::mem::take(&mut made.chunk));
+            self.lock().spare.push(std::mem::take(&mut made.chunk));
             if !progress(self.segments.bottom(segment)) {
                 return Err(Error::interrupted("the stitching was stopped")
                     .remedy("Run the same command again; no tile was lost."));

@@ -3,10 +3,13 @@
 
 use super::chunk;
 use super::deflate::{Deflater, WINDOW};
-use super::filter::Row;
+use super::filter::{Choice, Row};
 
 /// [`Shape::segment_bytes`] of every picture outside tests.
 pub(super) const BYTES: usize = 1 << 20;
+
+/// Bytes on which ways to choose filters are tried.
+const TRIAL: usize = 32 << 10;
 
 /// How much time goes into a smaller file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,20 +54,10 @@ impl Shape {
         self.segment_bytes.div_ceil(self.row_bytes + 1).max(1)
     }
 
-    /// Bytes at the end of a segment that the one below it needs: the row above its first, and before that the rows
-    /// that it may refer to, with one more that they are filtered against.
-    pub(super) fn end_bytes(self) -> usize {
-        let rows = match self.compression {
-            Compression::Fast => 1,
-            _ => WINDOW.div_ceil(self.row_bytes + 1) + 1,
-        };
-        self.row_bytes * rows.min(self.rows())
-    }
-
     /// Appends `rows`, filtered, to `into`; `above` is the row before them.
-    pub(super) fn filter<'a>(self, rows: &'a [u8], mut above: &'a [u8], into: &mut Vec<u8>) {
+    fn filter<'a>(self, rows: &'a [u8], mut above: &'a [u8], choice: Choice, into: &mut Vec<u8>) {
         for row in rows.chunks_exact(self.row_bytes) {
-            Row::new(row, above, self.pixel).filter(self.compression, into);
+            Row::new(row, above, self.pixel).filter(choice, into);
             above = row;
         }
     }
@@ -83,24 +76,68 @@ pub(super) struct Deflated {
 #[derive(Default)]
 pub(super) struct Maker {
     deflater: Deflater,
-    filtered: Vec<u8>,
 }
 
 impl Maker {
-    /// Filters and deflates `rows`; `before` is the end of the segment above. The stream ends at a byte boundary.
-    pub(super) fn make(&mut self, rows: &[u8], before: &[u8], shape: Shape, chunk: Vec<u8>) -> Deflated {
-        let Shape { row_bytes, pixel, compression, .. } = shape;
-        self.filtered.clear();
-        let (corner, dictionary) = before.split_at(row_bytes.min(before.len()));
-        shape.filter(dictionary, corner, &mut self.filtered);
-        self.filtered.drain(..self.filtered.len().saturating_sub(WINDOW));
-        let from = self.filtered.len();
-        let above = before.len().saturating_sub(row_bytes);
-        shape.filter(rows, before.get(above..).unwrap_or_default(), &mut self.filtered);
+    /// Filters `rows`; `above` is the row before them. Returns the filtered bytes with room for a window before them
+    /// in `memory`, and a copy of their end.
+    pub(super) fn filter(
+        &mut self,
+        rows: &[u8],
+        above: &[u8],
+        shape: Shape,
+        mut memory: Vec<u8>,
+    ) -> (Vec<u8>, Vec<u8>) {
+        let choice = self.choice(rows, above, shape);
+        memory.clear();
+        memory.resize(WINDOW, 0);
+        shape.filter(rows, above, choice, &mut memory);
+        let end = memory.get(memory.len().saturating_sub(WINDOW).max(WINDOW)..).unwrap_or_default().to_vec();
+        (memory, end)
+    }
 
-        let out = chunk::begin(*b"IDAT", chunk);
-        let out = self.deflater.deflate(&self.filtered, from, pixel, compression, out);
-        let filtered = self.filtered.get(from..).unwrap_or_default();
+    /// How the rows' filters are to be chosen: by trial on a part of the rows, or on all of them for
+    /// [`Compression::Small`].
+    fn choice(&mut self, rows: &[u8], above: &[u8], shape: Shape) -> Choice {
+        let filtered = match shape.compression {
+            Compression::Fast => return Choice::Smallest { every: 4096 },
+            Compression::Default => Choice::Smallest { every: 1024 },
+            Compression::Small => Choice::LeastEntropy,
+        };
+        let (mut sample, mut before) = (rows, above);
+        if shape.compression == Compression::Default {
+            let all = rows.len() / shape.row_bytes;
+            let some = TRIAL.div_ceil(shape.row_bytes).min(all);
+            let from = (all - some) / 2 * shape.row_bytes;
+            sample = rows.get(from..from + some * shape.row_bytes).unwrap_or_default();
+            before = rows.get(from.wrapping_sub(shape.row_bytes)..from).unwrap_or(above);
+        }
+        let mut bytes = Vec::new();
+        let mut size = |choice: Choice| {
+            bytes.clear();
+            shape.filter(sample, before, choice, &mut bytes);
+            self.deflater.deflate(&bytes, 0, shape.pixel, Compression::Fast, Vec::new()).len()
+        };
+        if size(Choice::Plain) < size(filtered) { Choice::Plain } else { filtered }
+    }
+
+    /// Deflates what [`Maker::filter`] returned; `before` is the end of what it returned for the segment above. The
+    /// stream ends at a byte boundary.
+    pub(super) fn deflate(
+        &mut self,
+        filtered: &mut [u8],
+        before: &[u8],
+        shape: Shape,
+        memory: Vec<u8>,
+    ) -> Deflated {
+        let room = WINDOW - before.len().min(WINDOW);
+        if let Some(place) = filtered.get_mut(room..room + before.len()) {
+            place.copy_from_slice(before);
+        }
+        let data = filtered.get(room..).unwrap_or_default();
+        let out = chunk::begin(*b"IDAT", memory);
+        let out = self.deflater.deflate(data, before.len(), shape.pixel, shape.compression, out);
+        let filtered = data.get(before.len()..).unwrap_or_default();
         Deflated {
             chunk: chunk::end(out),
             adler: simd_adler32::adler32(&filtered),

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::Part;
-use super::deflate::Deflater;
-use super::filter::Row;
+use super::deflate::WINDOW;
 use super::header::Header;
-use super::segment::Compression;
+use super::segment::{BYTES, Compression, Maker, Shape};
 use super::tile::Rows;
 use crate::error::Result;
 
@@ -18,19 +17,35 @@ pub fn decode(part: &Part) -> Result<Vec<u8>> {
     Ok(pixels)
 }
 
-/// Filters rows of `row_bytes` bytes, pixels of `pixel` bytes.
-pub fn filter(rows: &[u8], row_bytes: usize, pixel: usize, compression: Compression) -> Vec<u8> {
-    let mut out = Vec::with_capacity(rows.len() + rows.len() / row_bytes.max(1) + 1);
-    let zero = vec![0; row_bytes];
-    let mut above = zero.as_slice();
-    for row in rows.chunks_exact(row_bytes.max(1)) {
-        Row::new(row, above, pixel).filter(compression, &mut out);
-        above = row;
-    }
-    out
+/// Filters rows of `row_bytes` bytes, pixels of `pixel` bytes, and then deflates them; both as one segment.
+pub struct Segment {
+    maker: Maker,
+    shape: Shape,
+    above: Vec<u8>,
+    filtered: Vec<u8>,
 }
 
-/// Deflates filtered rows.
-pub fn deflate(filtered: &[u8], pixel: usize, compression: Compression) -> Vec<u8> {
-    Deflater::default().deflate(filtered, 0, pixel, compression, Vec::new())
+impl Segment {
+    /// A segment of such rows.
+    pub fn new(row_bytes: usize, pixel: usize, compression: Compression) -> Self {
+        let shape = Shape { row_bytes: row_bytes.max(1), pixel, compression, segment_bytes: BYTES };
+        Self { maker: Maker::default(), shape, above: vec![0; row_bytes], filtered: Vec::new() }
+    }
+
+    /// Bytes of pixels in a segment.
+    pub fn bytes(&self) -> usize {
+        self.shape.rows() * self.shape.row_bytes
+    }
+
+    /// Filters `rows`, as if they were the first, and returns the number of filtered bytes.
+    pub fn filter(&mut self, rows: &[u8]) -> usize {
+        let memory = std::mem::take(&mut self.filtered);
+        (self.filtered, _) = self.maker.filter(rows, &self.above, self.shape, memory);
+        self.filtered.len().saturating_sub(WINDOW)
+    }
+
+    /// Deflates what was filtered last and returns the number of bytes it takes in a file.
+    pub fn deflate(&mut self) -> usize {
+        self.maker.deflate(&mut self.filtered, &[], self.shape, Vec::new()).chunk.len()
+    }
 }

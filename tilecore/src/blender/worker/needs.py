@@ -5,6 +5,7 @@ import ctypes
 import bpy
 
 import compat
+import film
 import reads
 import tiles
 
@@ -28,7 +29,7 @@ def needs(scene):
         "engine": scene.render.engine,
         "tile_format": "exr" if reasons else "png",
         "reasons": reasons,
-        "overlap": ADAPTIVE_OVERLAP if any(adaptive(s) for s in pictures) else 0,
+        "overlap": max([overlap(s) for s in pictures], default=0),
         "pictures": [{"scene": s.name} for s in pictures],
         "whole": whole,
         "refuse": why_refuse(scene, own, pictures),
@@ -41,8 +42,11 @@ def needs(scene):
     }
 
 
-def adaptive(scene):
-    return compat.engine_is_cycles(scene) and scene.cycles.use_adaptive_sampling
+def overlap(scene):
+    """Pixels that a tile is rendered beyond its region."""
+    if not compat.engine_is_cycles(scene):
+        return 0
+    return (ADAPTIVE_OVERLAP if scene.cycles.use_adaptive_sampling else 0) + film.volume_overlap(scene)
 
 
 def denoised_layers(scene, own=None):
@@ -54,14 +58,7 @@ def denoised_layers(scene, own=None):
 def views(scene):
     if not scene.render.use_multiview:
         return []
-    return [view.name for view in active_views(scene)]
-
-
-def active_views(scene):
-    render = scene.render
-    if render.views_format == "STEREO_3D":
-        return [view for view in render.stereo_views if view.name in ("left", "right")]
-    return [view for view in render.views if view.use]
+    return [view.name for view in reads.active_views(scene)]
 
 
 def passes(scene):
@@ -126,6 +123,9 @@ def why_whole(scene, own, sources, pictures):
         if cycles.time_limit > 0:
             return (f"the scene {picture.name!r} has a time limit of {cycles.time_limit:g} s for rendering, "
                     "and a clock ends every tile at another number of samples")
+        inexact = inexact_denoising(picture)
+        if inexact:
+            return inexact
         if picture.render.use_freestyle:
             return f"Freestyle lines are on in the scene {picture.name!r}, and they are drawn over the whole picture"
         pencil = grease_pencil(picture)
@@ -134,6 +134,44 @@ def why_whole(scene, own, sources, pictures):
         if picture is not scene and size(picture) != size(scene):
             return (f"the compositor reads the scene {picture.name!r}, whose resolution is not that of "
                     f"{scene.name!r}")
+    return None
+
+
+#: What Cycles scales by the exposure, by the beginning of the pass's name in any version.
+EXPOSED = ("Diff", "Gloss", "Trans", "Volume", "Emit", "Emission", "Env", "Shadow", "AO", "Ambient Occlusion",
+           "Combined_")
+
+
+def inexact_denoising(scene):
+    """Why this scene cannot be denoised after stitching exactly as Cycles does; None when it can."""
+    own = tiles.settings(scene)
+    layers = denoised_layers(scene, own)
+    if not layers:
+        return None
+    name = repr(scene.name)
+    quality = getattr(scene.cycles, "denoising_quality", "HIGH")
+    if quality != "HIGH" and not compat.denoise_node_has_quality():
+        return f"the scene {name} is denoised with quality {quality.title()}, which only Cycles itself does here"
+    if getattr(scene.cycles, "denoiser", "OPENIMAGEDENOISE") == "OPTIX":
+        return f"the scene {name} is denoised by OptiX, which only Cycles itself does"
+    if scene.render.film_transparent or any("Shadow Catcher" in passes(scene)[layer] for layer in layers):
+        catcher = next((thing for thing in compat.rendered_objects(scene)
+                        if thing.is_shadow_catcher and thing.type not in {"LIGHT", "CAMERA"}), None)
+        if catcher is not None:
+            return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"
+    exposure = tiles.tile_exposure(scene, own)
+    if exposure is None and scene.cycles.use_adaptive_sampling:
+        return (f"the scene {name} is denoised at a film exposure other than 1, and then tiles cannot carry what "
+                "Cycles gives its denoiser; with the exposure of the colour management instead they can")
+    if exposure is None:
+        return (f"the scene {name} is denoised with a number of samples that tiles cannot carry without rounding; "
+                "with a power of two, or with a noise threshold, they can")
+    if exposure == film.single(own["cycles"]["film_exposure"]):
+        return None
+    exposed = {each for names in passes(scene).values() for each in names if each.startswith(EXPOSED)}
+    if exposed:
+        return (f"the scene {name} is denoised with {scene.cycles.samples} samples and has light passes; "
+                "with a power of two samples, or with a noise threshold, it can be cut into tiles")
     return None
 
 

@@ -21,6 +21,14 @@ class Sources:
             self.scenes.append(scene.name)
 
 
+def active_views(scene):
+    """The views of a scene with several."""
+    render = scene.render
+    if render.views_format == "STEREO_3D":
+        return [view for view in render.stereo_views if view.name in ("left", "right")]
+    return [view for view in render.views if view.use]
+
+
 def pictures(scene, own):
     found = Sources()
     if own["render"]["use_sequencer"] and sequencer_runs(scene):

@@ -3,6 +3,7 @@
 
 use super::bits::Bits;
 use super::huffman;
+use super::price;
 
 /// Symbols for literals, the end of a block and lengths.
 pub(super) const LITERALS: usize = 286;
@@ -79,18 +80,20 @@ impl Counts {
         this
     }
 
-    /// About how many bits the symbols take under their own code, the code's description included.
-    pub(super) fn bits(&self) -> f32 {
-        entropy(&self.literals) + entropy(&self.distances)
+    /// About what the symbols cost under their own code, the code's description included, in parts of a bit.
+    pub(super) fn price(&self) -> u64 {
+        [&self.literals[..], &self.distances[..]]
+            .iter()
+            .map(|counts| {
+                let used = counts.iter().filter(|c| **c > 0).count() as u64;
+                price::entropy(counts) + used * DESCRIPTION
+            })
+            .sum()
     }
 }
 
-/// Entropy of the symbols plus about five bits for each to describe its code.
-fn entropy(counts: &[u32]) -> f32 {
-    let total: u32 = counts.iter().sum();
-    let own: f32 = counts.iter().filter(|c| **c > 0).map(|&c| 5.0 - c as f32 * (c as f32).log2()).sum();
-    if total == 0 { 0.0 } else { own + total as f32 * (total as f32).log2() }
-}
+/// What it costs to describe the code of one symbol: about five bits.
+const DESCRIPTION: u64 = 5 * price::BIT as u64;
 
 /// Symbol, extra bits and their value for a match length of 3 to 258.
 pub(super) fn length_symbol(length: u16) -> (usize, u32, u32) {

@@ -9,12 +9,17 @@ mod bits;
 mod block;
 mod huffman;
 mod matches;
+mod optimal;
+mod price;
 
 use bits::Bits;
 use block::{Counts, Sequence};
-use matches::{Effort, Matcher};
+use matches::{Effort, Input, Matcher};
+use optimal::Optimal;
 
 use super::segment::Compression;
+
+pub(super) use price::entropy;
 
 /// How far back a stream may refer.
 pub(super) const WINDOW: usize = matches::WINDOW;
@@ -26,6 +31,7 @@ const CHUNK: usize = 32 << 10;
 #[derive(Default)]
 pub(super) struct Deflater {
     matcher: Matcher,
+    optimal: Optimal,
 }
 
 impl Deflater {
@@ -40,11 +46,18 @@ impl Deflater {
         out: Vec<u8>,
     ) -> Vec<u8> {
         let effort = match compression {
-            Compression::Fast => Effort { patience: 3, stride: 32, chain: 1 },
-            Compression::Default => Effort { patience: 4, stride: 16, chain: 1 },
-            Compression::Small => Effort { patience: 6, stride: 4, chain: 32 },
+            Compression::Fast => {
+                Effort { patience: 3, stride: 32, chain: 1, hashed: 5, lazy: 0, remembered: 2 }
+            }
+            Compression::Default => {
+                Effort { patience: 5, stride: 32, chain: 4, hashed: 4, lazy: 8, remembered: 16 }
+            }
+            Compression::Small => {
+                Effort { patience: 6, stride: 4, chain: 32, hashed: 4, lazy: 8, remembered: 64 }
+            }
         };
         self.matcher.begin(data, from, effort);
+        self.optimal.begin();
         let mut bits = Bits::continuing(out);
         let (mut start, mut at) = (from, from);
         let mut sequences: Vec<Sequence> = Vec::new();
@@ -52,13 +65,18 @@ impl Deflater {
         while at < data.len() {
             let end = (at + CHUNK).min(data.len());
             let before = sequences.len();
-            self.matcher.parse(data, at, end, pixel, effort, &mut sequences);
+            let input = Input { data, from: at, to: end, pixel };
+            if compression == Compression::Small {
+                self.optimal.parse(&mut self.matcher, input, effort, &mut sequences);
+            } else {
+                self.matcher.parse(input, effort, &mut sequences);
+            }
             let own = Counts::of(&data[at..end], &sequences[before..]);
             counts = Some(match counts {
                 None => own,
                 Some(shared) => {
                     let merged = shared.merged(&own);
-                    if merged.bits() <= shared.bits() + own.bits() {
+                    if merged.price() <= shared.price() + own.price() {
                         merged
                     } else {
                         block::write(&mut bits, &data[start..at], &sequences[..before], &shared);

@@ -1,0 +1,447 @@
+//! Pictures of a heat map: the map itself with its legend, and laid over the rendered frame.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::canvas::Canvas;
+use super::font;
+use super::palette::Palette;
+use super::{Cell, HeatMap};
+use crate::error::{Error, IoContext, Result};
+
+/// How a cost becomes a place in the palette.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// In proportion, from the cheapest block to the dearest.
+    #[default]
+    Linear,
+    /// By orders of magnitude: shows differences among cheap blocks beside very dear ones.
+    Log,
+}
+
+/// How a map is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Colours.
+    pub palette: Palette,
+    /// Linear or logarithmic.
+    pub scale: Scale,
+    /// Whether a legend in seconds is put below.
+    pub legend: bool,
+    /// Largest width or height of the drawn map, pixels; larger frames are drawn smaller by a whole factor.
+    pub max_side: u32,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { palette: Palette::Viridis, scale: Scale::Linear, legend: true, max_side: 4096 }
+    }
+}
+
+impl Style {
+    /// The style of a palette: with a legend, but for grey, which is the bare map (black fastest, white slowest).
+    pub fn of(palette: Palette) -> Self {
+        Self { palette, legend: palette != Palette::Grey, ..Self::default() }
+    }
+}
+
+const PAPER: [u8; 3] = [250, 250, 248];
+const INK: [u8; 3] = [34, 34, 38];
+/// The two stripes of what was not measured: of no palette.
+const UNKNOWN: [[u8; 3]; 2] = [[92, 92, 98], [118, 118, 124]];
+
+impl HeatMap {
+    /// Draws the map.
+    pub fn draw(&self, style: Style) -> Canvas {
+        let shrink = self.shrink(style);
+        let (width, height) = self.drawn_size(shrink);
+        let mut canvas = Canvas::new(width, height + legend_height(width, style), PAPER);
+        for y in 0..height {
+            for x in 0..width {
+                canvas.set(x, y, UNKNOWN[((x + y) / 6 % 2) as usize]);
+            }
+        }
+        for cell in self.cells() {
+            let color = style.palette.color(self.place(cell.seconds_per_megapixel, style.scale));
+            let rect = cell.block.rect;
+            canvas.fill(
+                rect.x() / shrink,
+                rect.y() / shrink,
+                rect.right().div_ceil(shrink),
+                rect.bottom().div_ceil(shrink).min(height),
+                color,
+            );
+        }
+        self.legend(&mut canvas, height, style);
+        canvas
+    }
+
+    /// Lays the map over the rendered frame: the PNG file at `picture`, without its colours, tinted by cost.
+    ///
+    /// `strength` is the tint's, 0 to 1. What was not measured stays grey. An error where the file is no PNG of the
+    /// frame's size.
+    pub fn overlay(&self, picture: &Path, style: Style, strength: f64) -> Result<Canvas> {
+        let shrink = self.shrink(style);
+        let (width, height) = self.drawn_size(shrink);
+        let strength = if strength.is_finite() { strength.clamp(0.0, 1.0) } else { 0.6 };
+        let grey = self.grey(picture, shrink)?;
+        let mut canvas = Canvas::new(width, height + legend_height(width, style), PAPER);
+        let map = self.draw(Style { legend: false, ..style });
+        let known = self.known(shrink);
+        for y in 0..height {
+            for x in 0..width {
+                let at = y as usize * width as usize + x as usize;
+                let light = grey.get(at).copied().unwrap_or(0);
+                let tint = match (known.get(at), map.get(x, y)) {
+                    (Some(true), Some(color)) => color,
+                    _ => [light; 3],
+                };
+                let mixed = tint
+                    .map(|c| (f64::from(light) * (1.0 - strength) + f64::from(c) * strength).round() as u8);
+                canvas.set(x, y, mixed);
+            }
+        }
+        self.legend(&mut canvas, height, style);
+        Ok(canvas)
+    }
+
+    /// The whole factor by which the frame is drawn smaller.
+    fn shrink(&self, style: Style) -> u32 {
+        self.frame().width().max(self.frame().height()).div_ceil(style.max_side.max(1))
+    }
+
+    fn drawn_size(&self, shrink: u32) -> (u32, u32) {
+        (self.frame().width().div_ceil(shrink), self.frame().height().div_ceil(shrink))
+    }
+
+    /// Where a cost lies between the cheapest and the dearest, 0 to 1.
+    fn place(&self, cost: f64, scale: Scale) -> f64 {
+        let (least, most) = self.range();
+        if most <= least {
+            return 0.5;
+        }
+        match scale {
+            Scale::Linear => (cost - least) / (most - least),
+            Scale::Log => {
+                // What is too fast to measure is not infinitely far from the rest.
+                let least = least.max(most * 1e-4);
+                if least >= most { 0.5 } else { (cost.max(least) / least).ln() / (most / least).ln() }
+            }
+        }
+    }
+
+    /// Which drawn pixels were measured.
+    fn known(&self, shrink: u32) -> Vec<bool> {
+        let (width, height) = self.drawn_size(shrink);
+        let mut known = vec![false; width as usize * height as usize];
+        for Cell { block, .. } in self.cells() {
+            let rect = block.rect;
+            for y in rect.y() / shrink..rect.bottom().div_ceil(shrink).min(height) {
+                let row = y as usize * width as usize;
+                let columns = row + (rect.x() / shrink) as usize
+                    ..row + rect.right().div_ceil(shrink).min(width) as usize;
+                if let Some(columns) = known.get_mut(columns) {
+                    columns.fill(true);
+                }
+            }
+        }
+        known
+    }
+
+    /// The frame's luma, each drawn pixel the mean of `shrink x shrink`; read row by row.
+    fn grey(&self, path: &Path, shrink: u32) -> Result<Vec<u8>> {
+        let file = File::open(path).at("read", path)?;
+        let wrong = |what: String| {
+            Error::input(format!("{} {what}", path.display()))
+                .remedy("Give the PNG file that was rendered, or leave the overlay out.")
+        };
+        let mut decoder = png::Decoder::new(BufReader::new(file));
+        decoder.set_transformations(png::Transformations::normalize_to_color8());
+        let mut reader =
+            decoder.read_info().map_err(|e| wrong(format!("is not a readable PNG file: {e}")))?;
+        let info = reader.info();
+        let frame = self.frame();
+        if (info.width, info.height) != (frame.width(), frame.height()) {
+            return Err(wrong(format!("has {}x{} pixels, the frame {frame}", info.width, info.height)));
+        }
+        if info.interlaced {
+            return Err(wrong("is interlaced".into()));
+        }
+        let channels = reader.output_color_type().0.samples();
+        let (width, height) = self.drawn_size(shrink);
+        let mut sums = vec![0u64; width as usize];
+        let mut grey = Vec::with_capacity(width as usize * height as usize);
+        let mut y = 0;
+        while let Some(row) = reader.next_row().map_err(|e| wrong(format!("is damaged: {e}")))? {
+            for (x, pixel) in row.data().chunks_exact(channels).enumerate() {
+                if let Some(sum) = sums.get_mut(x / shrink as usize) {
+                    *sum += luma(pixel);
+                }
+            }
+            y += 1;
+            if y % shrink == 0 || y == frame.height() {
+                let rows = u64::from(if y % shrink == 0 { shrink } else { y % shrink });
+                for (x, sum) in (0u32..).zip(&mut sums) {
+                    let columns = u64::from((frame.width() - x * shrink).min(shrink));
+                    grey.push((*sum / (rows * columns * 1000)).min(255) as u8);
+                    *sum = 0;
+                }
+            }
+        }
+        Ok(grey)
+    }
+
+    /// A bar of all colours with seconds below it, in the lowest part of the canvas.
+    fn legend(&self, canvas: &mut Canvas, top: u32, style: Style) {
+        if !style.legend {
+            return;
+        }
+        let size = dot(canvas.width());
+        let (left, right) = (6 * size, canvas.width().saturating_sub(6 * size).max(6 * size + 1));
+        let (bar_top, bar_bottom) = (top + 5 * size, top + 14 * size);
+        let span = right - left;
+        for x in left..right {
+            let at = f64::from(x - left) / f64::from((span - 1).max(1));
+            canvas.fill(x, bar_top, x + 1, bar_bottom, style.palette.color(at));
+        }
+        let mut free = 0;
+        for value in self.ticks(style.scale) {
+            let x = left + (self.place(value, style.scale) * f64::from(span - 1)).round() as u32;
+            let text = self.seconds(value);
+            let wide = Canvas::text_width(size, &text);
+            let start = x.saturating_sub(wide / 2).min(canvas.width().saturating_sub(wide + size)).max(size);
+            if start < free || start + wide > canvas.width() {
+                continue;
+            }
+            canvas.fill(x, bar_bottom, x + size, bar_bottom + 2 * size, INK);
+            canvas.text(start, bar_bottom + 3 * size, size, INK, &text);
+            free = start + wide + 2 * font::ADVANCE * size;
+        }
+        let room = canvas.width().saturating_sub(2 * left);
+        let captions = [
+            format!(
+                "seconds per megapixel on the fastest node, whole frame {} s",
+                short(self.total_seconds(), self.total_seconds() / 100.0)
+            ),
+            "seconds per megapixel on the fastest node".into(),
+            "seconds per megapixel".into(),
+            "s/mpx".into(),
+        ];
+        if let Some(caption) = captions.iter().find(|c| Canvas::text_width(size, c) <= room) {
+            canvas.text(left, bar_bottom + (3 + font::HEIGHT + 2) * size, size, INK, caption);
+        }
+    }
+
+    /// Round numbers within the range, ascending.
+    fn ticks(&self, scale: Scale) -> Vec<f64> {
+        let (least, most) = self.range();
+        let step = step(most - least);
+        if most <= least || step <= 0.0 || !step.is_normal() {
+            return vec![least];
+        }
+        match scale {
+            Scale::Linear => {
+                let first = (least / step).ceil();
+                (0..12)
+                    .map(|i| (first + f64::from(i)) * step)
+                    .take_while(|v| *v <= most * (1.0 + 1e-12))
+                    .collect()
+            }
+            Scale::Log => {
+                let lowest = least.max(most * 1e-4).log10().floor() as i32;
+                (lowest..=most.log10().ceil() as i32)
+                    .flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(power)))
+                    .filter(|v| *v >= least && *v <= most)
+                    .collect()
+            }
+        }
+    }
+
+    /// A tick's label.
+    fn seconds(&self, value: f64) -> String {
+        let (least, most) = self.range();
+        short(value, if most > least { step(most - least).min(value.abs().max(1e-12)) } else { value / 10.0 })
+    }
+}
+
+fn legend_height(width: u32, style: Style) -> u32 {
+    if style.legend { 40 * dot(width) } else { 0 }
+}
+
+/// Pixels of one dot of the legend's letters, for a map of this width.
+fn dot(width: u32) -> u32 {
+    (width / 400).clamp(1, 8)
+}
+
+/// Thousandths of luma (ITU-R BT.709 weights) of a grey, grey and alpha, RGB or RGBA pixel.
+fn luma(pixel: &[u8]) -> u64 {
+    match pixel {
+        [r, g, b, ..] => 213 * u64::from(*r) + 715 * u64::from(*g) + 72 * u64::from(*b),
+        [grey, ..] => 1000 * u64::from(*grey),
+        [] => 0,
+    }
+}
+
+/// One, two or five times a power of ten, about a fifth of `span`.
+fn step(span: f64) -> f64 {
+    if span <= 0.0 || !span.is_finite() {
+        return 0.0;
+    }
+    let rough = span / 5.0;
+    let power = 10f64.powf(rough.log10().floor());
+    let digit = rough / power;
+    power
+        * if digit < 1.5 {
+            1.0
+        } else if digit < 3.5 {
+            2.0
+        } else if digit < 7.5 {
+            5.0
+        } else {
+            10.0
+        }
+}
+
+/// A number with as many decimals as `step` needs.
+fn short(value: f64, step: f64) -> String {
+    let decimals = if step > 0.0 { (-(step.log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize } else { 1 };
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{block, frame};
+    use super::*;
+    use crate::geometry::{Grid, Rect};
+    use crate::heatmap::Block;
+
+    /// Left half cheap, right half dear.
+    fn halves() -> HeatMap {
+        let frame = frame(200, 100);
+        let (left, right) = frame.rect().cut(true, 100).unwrap();
+        HeatMap::new(frame, &[block(left, 1.0), block(right, 5.0)]).unwrap()
+    }
+
+    #[test]
+    fn grey_is_black_where_fast_and_white_where_slow() {
+        let map = halves().draw(Style::of(Palette::Grey));
+        assert_eq!((map.width(), map.height()), (200, 100));
+        assert_eq!((map.get(99, 50), map.get(100, 50)), (Some([0; 3]), Some([255; 3])));
+        assert!(map.rgb().chunks(3).all(|p| p == [0; 3] || p == [255; 3]));
+    }
+
+    #[test]
+    fn the_legend_lies_below_the_map() {
+        let (bare, full) = (Style { legend: false, ..Style::default() }, Style::default());
+        let (bare, full) = (halves().draw(bare), halves().draw(full));
+        assert_eq!(full.rgb()[..bare.rgb().len()], *bare.rgb());
+        assert!(full.height() > bare.height());
+        let below = &full.rgb()[bare.rgb().len()..];
+        assert!(below.chunks(3).any(|p| p == INK), "it has letters");
+        assert!(below.chunks(3).any(|p| p == Palette::Viridis.color(0.0)), "and colours");
+    }
+
+    #[test]
+    fn what_is_unknown_is_striped() {
+        let frame = frame(60, 20);
+        let map = HeatMap::new(frame, &[block(Rect::new(0, 0, 30, 20).unwrap(), 1.0)]).unwrap();
+        let canvas = map.draw(&Style { legend: false, ..Style::default() });
+        assert_eq!(canvas.get(0, 0), Some(Palette::Viridis.color(0.5)), "one cost is neither cheap nor dear");
+        assert!((30..60).all(|x| UNKNOWN.contains(&canvas.get(x, 10).unwrap())));
+    }
+
+    #[test]
+    fn large_frames_are_drawn_smaller() {
+        let frame = frame(16_001, 9_000);
+        let blocks: Vec<Block> = Grid::with_tile_size(frame, 1000, 1000)
+            .unwrap()
+            .tiles()
+            .into_iter()
+            .map(|r| block(r, r.area() as f64))
+            .collect();
+        let style = Style { legend: false, max_side: 4096, ..Style::default() };
+        let canvas = HeatMap::new(frame, &blocks).unwrap().draw(style);
+        assert_eq!((canvas.width(), canvas.height()), (4001, 2250));
+        let seen = canvas.get(0, 0).unwrap();
+        assert!(canvas.rgb().chunks(3).all(|p| p == seen), "no stripe shows between neighbours");
+    }
+
+    fn png_file(width: u32, height: u32, color: png::ColorType, bytes: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut encoder = png::Encoder::new(file.reopen().unwrap(), width, height);
+        encoder.set_color(color);
+        encoder.write_header().unwrap().write_image_data(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn an_overlay_shows_both() {
+        let pixels: Vec<u8> = (0..200 * 100).flat_map(|i| [if i % 200 < 150 { 0 } else { 200 }; 3]).collect();
+        let file = png_file(200, 100, png::ColorType::Rgb, &pixels);
+        let style = Style { legend: false, ..Style::of(Palette::Grey) };
+        let canvas = halves().overlay(file.path(), style, 0.5).unwrap();
+        assert_eq!([10, 120, 180].map(|x| canvas.get(x, 50).unwrap()[0]), [0, 128, 228]);
+        assert_eq!(halves().overlay(file.path(), style, 0.0).unwrap().get(180, 1), Some([200; 3]));
+        assert_eq!(halves().overlay(file.path(), style, 1.0).unwrap(), halves().draw(style));
+    }
+
+    #[test]
+    fn an_overlay_of_a_smaller_drawing_takes_means() {
+        let grey: Vec<u8> = (0..7 * 5).map(|i| if (i / 7 + i % 7) % 2 == 0 { 0 } else { 100 }).collect();
+        let file = png_file(7, 5, png::ColorType::Grayscale, &grey);
+        let map = HeatMap::new(frame(7, 5), &[block(frame(7, 5).rect(), 1.0)]).unwrap();
+        let style = Style { max_side: 4, legend: false, ..Style::default() };
+        let canvas = map.overlay(file.path(), style, 0.0).unwrap();
+        assert_eq!((canvas.width(), canvas.height()), (4, 3));
+        assert_eq!(canvas.get(0, 0), Some([50; 3]));
+        // The corner is the frame's last pixel alone, which is black.
+        assert_eq!(canvas.get(3, 2), Some([0; 3]));
+    }
+
+    #[test]
+    fn an_overlay_needs_the_frame_itself() {
+        let style = Style::default();
+        let other = png_file(3, 3, png::ColorType::Grayscale, &[0; 9]);
+        let error = halves().overlay(other.path(), style, 0.5).unwrap_err();
+        assert!(error.to_string().contains("3x3") && error.hint().is_some(), "{error}");
+        let text = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(text.path(), b"no picture").unwrap();
+        assert!(halves().overlay(text.path(), style, 0.5).is_err());
+        assert!(halves().overlay(Path::new("/nonexistent.png"), style, 0.5).is_err());
+        let whole = png_file(200, 100, png::ColorType::Grayscale, &vec![7; 20_000]);
+        let bytes = std::fs::read(whole.path()).unwrap();
+        std::fs::write(whole.path(), &bytes[..bytes.len() - 30]).unwrap();
+        assert!(halves().overlay(whole.path(), style, 0.5).is_err(), "cut short");
+    }
+
+    #[test]
+    fn ticks_are_round_and_within_the_range() {
+        for (least, most) in [(1.0, 5.0), (0.0, 0.013), (117.0, 118.0), (1e-9, 1e9), (3.0, 3.0)] {
+            let frame = frame(20, 10);
+            let (left, right) = frame.rect().cut(true, 10).unwrap();
+            let map = HeatMap::new(frame, &[block(left, least / 1e4), block(right, most / 1e4)]).unwrap();
+            for scale in [Scale::Linear, Scale::Log] {
+                let ticks = map.ticks(scale);
+                assert!(ticks.len() <= 30 && ticks.windows(2).all(|w| w[0] < w[1]), "{ticks:?}");
+                let places = ticks.iter().map(|t| map.place(*t, scale));
+                assert!(places.into_iter().all(|p| (-1e-6..=1.0 + 1e-6).contains(&p)), "{ticks:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_have_the_decimals_they_need() {
+        assert_eq!([short(2.0, 1.0), short(0.25, 0.05), short(1500.0, 500.0)], ["2", "0.25", "1500"]);
+    }
+
+    #[test]
+    fn tiny_maps_can_have_a_legend_too() {
+        let frame = frame(1, 1);
+        let map = HeatMap::new(frame, &[block(frame.rect(), 1.0)]).unwrap();
+        assert!(map.draw(Style::default()).png().is_ok());
+    }
+}
