@@ -125,7 +125,7 @@ def main():
         pass
     cache = os.environ["TILECTL_CACHE"]
     run = os.environ["TILECTL_RUN"]
-    wire = Wire(os.fdopen(os.dup(0), "rb", buffering=1 << 20), os.fdopen(out, "wb", buffering=0))
+    wire = Wire(os.fdopen(os.dup(0), "rb", buffering=1 << 16), os.fdopen(out, "wb", buffering=0))
     try:
         Worker(wire, store.Store(cache, run, wire)).main()
     except BaseException:
