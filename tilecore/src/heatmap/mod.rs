@@ -6,6 +6,7 @@
 mod canvas;
 mod draw;
 mod font;
+mod legend;
 mod palette;
 mod table;
 
