@@ -1,7 +1,5 @@
 //! Pictures of a heat map: the map itself with its legend, and laid over the rendered frame.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::canvas::Canvas;
 use super::palette::Palette;
 use super::{Cell, HeatMap, legend};
-use crate::error::{Error, IoContext, Result};
+use crate::error::Result;
 
 /// How a cost becomes a place in the palette.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,14 +84,14 @@ impl HeatMap {
         let shrink = self.shrink(style);
         let (width, height) = self.drawn_size(shrink);
         let strength = if strength.is_finite() { strength.clamp(0.0, 1.0) } else { 0.6 };
-        let grey = self.grey(picture, shrink)?;
+        let photo = Canvas::of_png(picture, self.frame(), shrink)?;
         let mut canvas = Canvas::new(width, height + legend::height(width, style), PAPER);
         let map = self.draw(Style { legend: false, ..style });
         let known = self.known(shrink);
         for y in 0..height {
             for x in 0..width {
                 let at = y as usize * width as usize + x as usize;
-                let light = grey.get(at).copied().unwrap_or(0);
+                let light = luma(photo.get(x, y).unwrap_or_default());
                 let tint = match (known.get(at), map.get(x, y)) {
                     (Some(true), Some(color)) => color,
                     _ => [light; 3],
@@ -108,7 +106,7 @@ impl HeatMap {
     }
 
     /// The whole factor by which the frame is drawn smaller.
-    fn shrink(&self, style: Style) -> u32 {
+    pub(crate) fn shrink(&self, style: Style) -> u32 {
         self.frame().width().max(self.frame().height()).div_ceil(style.max_side.max(1))
     }
 
@@ -117,7 +115,7 @@ impl HeatMap {
     }
 
     /// Where a cost lies between the cheapest and the dearest, 0 to 1.
-    pub(super) fn place(&self, cost: f64, scale: Scale) -> f64 {
+    pub(crate) fn place(&self, cost: f64, scale: Scale) -> f64 {
         let (least, most) = self.range();
         if most <= least {
             return 0.5;
@@ -149,58 +147,11 @@ impl HeatMap {
         }
         known
     }
-
-    /// The frame's luma, each drawn pixel the mean of `shrink x shrink`; read row by row.
-    fn grey(&self, path: &Path, shrink: u32) -> Result<Vec<u8>> {
-        let file = File::open(path).at("read", path)?;
-        let wrong = |what: String| {
-            Error::input(format!("{} {what}", path.display()))
-                .remedy("Give the PNG file that was rendered, or leave the overlay out.")
-        };
-        let mut decoder = png::Decoder::new(BufReader::new(file));
-        decoder.set_transformations(png::Transformations::normalize_to_color8());
-        let mut reader =
-            decoder.read_info().map_err(|e| wrong(format!("is not a readable PNG file: {e}")))?;
-        let info = reader.info();
-        let frame = self.frame();
-        if (info.width, info.height) != (frame.width(), frame.height()) {
-            return Err(wrong(format!("has {}x{} pixels, the frame {frame}", info.width, info.height)));
-        }
-        if info.interlaced {
-            return Err(wrong("is interlaced".into()));
-        }
-        let channels = reader.output_color_type().0.samples();
-        let (width, height) = self.drawn_size(shrink);
-        let mut sums = vec![0u64; width as usize];
-        let mut grey = Vec::with_capacity(width as usize * height as usize);
-        let mut y = 0;
-        while let Some(row) = reader.next_row().map_err(|e| wrong(format!("is damaged: {e}")))? {
-            for (x, pixel) in row.data().chunks_exact(channels).enumerate() {
-                if let Some(sum) = sums.get_mut(x / shrink as usize) {
-                    *sum += luma(pixel);
-                }
-            }
-            y += 1;
-            if y % shrink == 0 || y == frame.height() {
-                let rows = u64::from(if y % shrink == 0 { shrink } else { y % shrink });
-                for (x, sum) in (0u32..).zip(&mut sums) {
-                    let columns = u64::from((frame.width() - x * shrink).min(shrink));
-                    grey.push((*sum / (rows * columns * 1000)).min(255) as u8);
-                    *sum = 0;
-                }
-            }
-        }
-        Ok(grey)
-    }
 }
 
-/// Thousandths of luma (ITU-R BT.709 weights) of a grey, grey and alpha, RGB or RGBA pixel.
-fn luma(pixel: &[u8]) -> u64 {
-    match pixel {
-        [r, g, b, ..] => 213 * u64::from(*r) + 715 * u64::from(*g) + 72 * u64::from(*b),
-        [grey, ..] => 1000 * u64::from(*grey),
-        [] => 0,
-    }
+/// Luma (ITU-R BT.709 weights), 0 to 255.
+fn luma([r, g, b]: [u8; 3]) -> u8 {
+    ((213 * u32::from(r) + 715 * u32::from(g) + 72 * u32::from(b) + 500) / 1000) as u8
 }
 
 #[cfg(test)]
@@ -291,6 +242,13 @@ mod tests {
         assert_eq!(canvas.get(0, 0), Some([50; 3]));
         // The corner is the frame's last pixel alone, which is black.
         assert_eq!(canvas.get(3, 2), Some([0; 3]));
+    }
+
+    #[test]
+    fn what_is_transparent_lies_over_light_grey() {
+        let file = png_file(2, 1, png::ColorType::Rgba, &[9, 9, 9, 255, 9, 9, 9, 0]);
+        let canvas = Canvas::of_png(file.path(), frame(2, 1), 1).unwrap();
+        assert_eq!(canvas.rgb(), [9, 9, 9, 221, 221, 221]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl HeatMap {
         let mut free = 0;
         for value in self.ticks(style.scale) {
             let x = left + (self.place(value, style.scale) * f64::from(span - 1)).round() as u32;
-            let text = self.seconds(value);
+            let text = self.label(value);
             let wide = Canvas::text_width(size, &text);
             let start = x.saturating_sub(wide / 2).min(canvas.width().saturating_sub(wide + size)).max(size);
             if start < free || start + wide > canvas.width() {
@@ -51,7 +51,7 @@ impl HeatMap {
     }
 
     /// Round numbers within the range, ascending.
-    fn ticks(&self, scale: Scale) -> Vec<f64> {
+    pub(crate) fn ticks(&self, scale: Scale) -> Vec<f64> {
         let (least, most) = self.range();
         let step = step(most - least);
         if most <= least || step <= 0.0 || !step.is_normal() {
@@ -76,7 +76,7 @@ impl HeatMap {
     }
 
     /// A tick's label.
-    fn seconds(&self, value: f64) -> String {
+    pub(crate) fn label(&self, value: f64) -> String {
         let (least, most) = self.range();
         short(value, if most > least { step(most - least).min(value.abs().max(1e-12)) } else { value / 10.0 })
     }

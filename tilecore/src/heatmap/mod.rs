@@ -8,6 +8,7 @@ mod draw;
 mod font;
 mod legend;
 mod palette;
+mod photo;
 mod table;
 
 use serde::{Deserialize, Serialize};
