@@ -16,6 +16,7 @@ pub mod job;
 pub mod node;
 pub mod plan;
 pub mod render;
+pub mod report;
 pub mod state;
 pub mod stitch;
 pub mod sync;

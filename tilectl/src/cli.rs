@@ -144,6 +144,9 @@ pub(crate) struct Render {
     /// Let Blender forget the scene between tiles: slower, needs less memory
     #[arg(long)]
     pub(crate) no_persistent_data: bool,
+    /// Format of the picture (png, jpeg, tiff, webp, exr, exr-multilayer ...), if not the scene's or that of OUT's name
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
     /// Time spent on a smaller PNG
     #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"], default_value = "default")]
     pub(crate) compression: String,

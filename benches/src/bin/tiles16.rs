@@ -59,6 +59,7 @@ fn sixteen_tiles(scene: &Path, dir: &Path, round: usize) -> f64 {
     let request = Request { tiling: Tiling::Count(16), ..Request::new(scene, 1) };
     let options = Options {
         output: dir.join("tiled.png"),
+        named_by_format: false,
         work_dir: dir.join(format!("work-{round}")),
         fresh: true,
         keep: false,

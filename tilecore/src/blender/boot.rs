@@ -5,21 +5,27 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 14] = [
-    ("worker.py", include_str!("worker/worker.py")),
-    ("wire.py", include_str!("worker/wire.py")),
-    ("store.py", include_str!("worker/store.py")),
+pub(super) const WORKER: [(&str, &str); 20] = [
     ("arrival.py", include_str!("worker/arrival.py")),
-    ("names.py", include_str!("worker/names.py")),
-    ("stage.py", include_str!("worker/stage.py")),
-    ("progress.py", include_str!("worker/progress.py")),
-    ("devices.py", include_str!("worker/devices.py")),
-    ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
-    ("needs.py", include_str!("worker/needs.py")),
-    ("tiles.py", include_str!("worker/tiles.py")),
     ("compat.py", include_str!("worker/compat.py")),
-    ("reads.py", include_str!("worker/reads.py")),
+    ("counts.py", include_str!("worker/counts.py")),
+    ("develop.py", include_str!("worker/develop.py")),
+    ("devices.py", include_str!("worker/devices.py")),
+    ("exr_header.py", include_str!("worker/exr_header.py")),
+    ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
+    ("film.py", include_str!("worker/film.py")),
     ("finish.py", include_str!("worker/finish.py")),
+    ("names.py", include_str!("worker/names.py")),
+    ("needs.py", include_str!("worker/needs.py")),
+    ("outputs.py", include_str!("worker/outputs.py")),
+    ("progress.py", include_str!("worker/progress.py")),
+    ("reads.py", include_str!("worker/reads.py")),
+    ("stage.py", include_str!("worker/stage.py")),
+    ("stitched.py", include_str!("worker/stitched.py")),
+    ("store.py", include_str!("worker/store.py")),
+    ("tiles.py", include_str!("worker/tiles.py")),
+    ("wire.py", include_str!("worker/wire.py")),
+    ("worker.py", include_str!("worker/worker.py")),
 ];
 
 /// `text` as one word of a POSIX shell: nothing in it is special. This is the one place where quoting happens.
@@ -84,6 +90,18 @@ mod tests {
         std::io::Write::write_all(&mut shell.stdin.take().unwrap(), text.as_bytes()).unwrap();
         let out = shell.wait_with_output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    #[test]
+    fn every_worker_file_is_sent() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/blender/worker");
+        let mut there: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".py"))
+            .collect();
+        there.sort();
+        assert_eq!(there, WORKER.map(|(name, _)| name));
     }
 
     #[test]

@@ -126,6 +126,9 @@ pub struct Needs {
     /// Worth knowing.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Format of the scene's picture, as Blender names it; a movie counts as PNG.
+    #[serde(default)]
+    pub format: Option<String>,
 }
 
 /// A render region that is set in the file.

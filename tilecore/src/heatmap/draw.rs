@@ -1,16 +1,13 @@
 //! Pictures of a heat map: the map itself with its legend, and laid over the rendered frame.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::canvas::Canvas;
-use super::font;
 use super::palette::Palette;
-use super::{Cell, HeatMap};
-use crate::error::{Error, IoContext, Result};
+use super::{Cell, HeatMap, legend};
+use crate::error::Result;
 
 /// How a cost becomes a place in the palette.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +47,6 @@ impl Style {
 }
 
 const PAPER: [u8; 3] = [250, 250, 248];
-const INK: [u8; 3] = [34, 34, 38];
 /// The two stripes of what was not measured: of no palette.
 const UNKNOWN: [[u8; 3]; 2] = [[92, 92, 98], [118, 118, 124]];
 
@@ -59,7 +55,7 @@ impl HeatMap {
     pub fn draw(&self, style: Style) -> Canvas {
         let shrink = self.shrink(style);
         let (width, height) = self.drawn_size(shrink);
-        let mut canvas = Canvas::new(width, height + legend_height(width, style), PAPER);
+        let mut canvas = Canvas::new(width, height + legend::height(width, style), PAPER);
         for y in 0..height {
             for x in 0..width {
                 canvas.set(x, y, UNKNOWN[((x + y) / 6 % 2) as usize]);
@@ -88,14 +84,14 @@ impl HeatMap {
         let shrink = self.shrink(style);
         let (width, height) = self.drawn_size(shrink);
         let strength = if strength.is_finite() { strength.clamp(0.0, 1.0) } else { 0.6 };
-        let grey = self.grey(picture, shrink)?;
-        let mut canvas = Canvas::new(width, height + legend_height(width, style), PAPER);
+        let photo = Canvas::of_png(picture, self.frame(), shrink)?;
+        let mut canvas = Canvas::new(width, height + legend::height(width, style), PAPER);
         let map = self.draw(Style { legend: false, ..style });
         let known = self.known(shrink);
         for y in 0..height {
             for x in 0..width {
                 let at = y as usize * width as usize + x as usize;
-                let light = grey.get(at).copied().unwrap_or(0);
+                let light = luma(photo.get(x, y).unwrap_or_default());
                 let tint = match (known.get(at), map.get(x, y)) {
                     (Some(true), Some(color)) => color,
                     _ => [light; 3],
@@ -110,7 +106,7 @@ impl HeatMap {
     }
 
     /// The whole factor by which the frame is drawn smaller.
-    fn shrink(&self, style: Style) -> u32 {
+    pub(crate) fn shrink(&self, style: Style) -> u32 {
         self.frame().width().max(self.frame().height()).div_ceil(style.max_side.max(1))
     }
 
@@ -119,7 +115,7 @@ impl HeatMap {
     }
 
     /// Where a cost lies between the cheapest and the dearest, 0 to 1.
-    fn place(&self, cost: f64, scale: Scale) -> f64 {
+    pub(crate) fn place(&self, cost: f64, scale: Scale) -> f64 {
         let (least, most) = self.range();
         if most <= least {
             return 0.5;
@@ -151,165 +147,11 @@ impl HeatMap {
         }
         known
     }
-
-    /// The frame's luma, each drawn pixel the mean of `shrink x shrink`; read row by row.
-    fn grey(&self, path: &Path, shrink: u32) -> Result<Vec<u8>> {
-        let file = File::open(path).at("read", path)?;
-        let wrong = |what: String| {
-            Error::input(format!("{} {what}", path.display()))
-                .remedy("Give the PNG file that was rendered, or leave the overlay out.")
-        };
-        let mut decoder = png::Decoder::new(BufReader::new(file));
-        decoder.set_transformations(png::Transformations::normalize_to_color8());
-        let mut reader =
-            decoder.read_info().map_err(|e| wrong(format!("is not a readable PNG file: {e}")))?;
-        let info = reader.info();
-        let frame = self.frame();
-        if (info.width, info.height) != (frame.width(), frame.height()) {
-            return Err(wrong(format!("has {}x{} pixels, the frame {frame}", info.width, info.height)));
-        }
-        if info.interlaced {
-            return Err(wrong("is interlaced".into()));
-        }
-        let channels = reader.output_color_type().0.samples();
-        let (width, height) = self.drawn_size(shrink);
-        let mut sums = vec![0u64; width as usize];
-        let mut grey = Vec::with_capacity(width as usize * height as usize);
-        let mut y = 0;
-        while let Some(row) = reader.next_row().map_err(|e| wrong(format!("is damaged: {e}")))? {
-            for (x, pixel) in row.data().chunks_exact(channels).enumerate() {
-                if let Some(sum) = sums.get_mut(x / shrink as usize) {
-                    *sum += luma(pixel);
-                }
-            }
-            y += 1;
-            if y % shrink == 0 || y == frame.height() {
-                let rows = u64::from(if y % shrink == 0 { shrink } else { y % shrink });
-                for (x, sum) in (0u32..).zip(&mut sums) {
-                    let columns = u64::from((frame.width() - x * shrink).min(shrink));
-                    grey.push((*sum / (rows * columns * 1000)).min(255) as u8);
-                    *sum = 0;
-                }
-            }
-        }
-        Ok(grey)
-    }
-
-    /// A bar of all colours with seconds below it, in the lowest part of the canvas.
-    fn legend(&self, canvas: &mut Canvas, top: u32, style: Style) {
-        if !style.legend {
-            return;
-        }
-        let size = dot(canvas.width());
-        let (left, right) = (6 * size, canvas.width().saturating_sub(6 * size).max(6 * size + 1));
-        let (bar_top, bar_bottom) = (top + 5 * size, top + 14 * size);
-        let span = right - left;
-        for x in left..right {
-            let at = f64::from(x - left) / f64::from((span - 1).max(1));
-            canvas.fill(x, bar_top, x + 1, bar_bottom, style.palette.color(at));
-        }
-        let mut free = 0;
-        for value in self.ticks(style.scale) {
-            let x = left + (self.place(value, style.scale) * f64::from(span - 1)).round() as u32;
-            let text = self.seconds(value);
-            let wide = Canvas::text_width(size, &text);
-            let start = x.saturating_sub(wide / 2).min(canvas.width().saturating_sub(wide + size)).max(size);
-            if start < free || start + wide > canvas.width() {
-                continue;
-            }
-            canvas.fill(x, bar_bottom, x + size, bar_bottom + 2 * size, INK);
-            canvas.text(start, bar_bottom + 3 * size, size, INK, &text);
-            free = start + wide + 2 * font::ADVANCE * size;
-        }
-        let room = canvas.width().saturating_sub(2 * left);
-        let captions = [
-            format!(
-                "seconds per megapixel on the fastest node, whole frame {} s",
-                short(self.total_seconds(), self.total_seconds() / 100.0)
-            ),
-            "seconds per megapixel on the fastest node".into(),
-            "seconds per megapixel".into(),
-            "s/mpx".into(),
-        ];
-        if let Some(caption) = captions.iter().find(|c| Canvas::text_width(size, c) <= room) {
-            canvas.text(left, bar_bottom + (3 + font::HEIGHT + 2) * size, size, INK, caption);
-        }
-    }
-
-    /// Round numbers within the range, ascending.
-    fn ticks(&self, scale: Scale) -> Vec<f64> {
-        let (least, most) = self.range();
-        let step = step(most - least);
-        if most <= least || step <= 0.0 || !step.is_normal() {
-            return vec![least];
-        }
-        match scale {
-            Scale::Linear => {
-                let first = (least / step).ceil();
-                (0..12)
-                    .map(|i| (first + f64::from(i)) * step)
-                    .take_while(|v| *v <= most * (1.0 + 1e-12))
-                    .collect()
-            }
-            Scale::Log => {
-                let lowest = least.max(most * 1e-4).log10().floor() as i32;
-                (lowest..=most.log10().ceil() as i32)
-                    .flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(power)))
-                    .filter(|v| *v >= least && *v <= most)
-                    .collect()
-            }
-        }
-    }
-
-    /// A tick's label.
-    fn seconds(&self, value: f64) -> String {
-        let (least, most) = self.range();
-        short(value, if most > least { step(most - least).min(value.abs().max(1e-12)) } else { value / 10.0 })
-    }
 }
 
-fn legend_height(width: u32, style: Style) -> u32 {
-    if style.legend { 40 * dot(width) } else { 0 }
-}
-
-/// Pixels of one dot of the legend's letters, for a map of this width.
-fn dot(width: u32) -> u32 {
-    (width / 400).clamp(1, 8)
-}
-
-/// Thousandths of luma (ITU-R BT.709 weights) of a grey, grey and alpha, RGB or RGBA pixel.
-fn luma(pixel: &[u8]) -> u64 {
-    match pixel {
-        [r, g, b, ..] => 213 * u64::from(*r) + 715 * u64::from(*g) + 72 * u64::from(*b),
-        [grey, ..] => 1000 * u64::from(*grey),
-        [] => 0,
-    }
-}
-
-/// One, two or five times a power of ten, about a fifth of `span`.
-fn step(span: f64) -> f64 {
-    if span <= 0.0 || !span.is_finite() {
-        return 0.0;
-    }
-    let rough = span / 5.0;
-    let power = 10f64.powf(rough.log10().floor());
-    let digit = rough / power;
-    power
-        * if digit < 1.5 {
-            1.0
-        } else if digit < 3.5 {
-            2.0
-        } else if digit < 7.5 {
-            5.0
-        } else {
-            10.0
-        }
-}
-
-/// A number with as many decimals as `step` needs.
-fn short(value: f64, step: f64) -> String {
-    let decimals = if step > 0.0 { (-(step.log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize } else { 1 };
-    format!("{value:.decimals$}")
+/// Luma (ITU-R BT.709 weights), 0 to 255.
+fn luma([r, g, b]: [u8; 3]) -> u8 {
+    ((213 * u32::from(r) + 715 * u32::from(g) + 72 * u32::from(b) + 500) / 1000) as u8
 }
 
 #[cfg(test)]
@@ -341,7 +183,7 @@ mod tests {
         assert_eq!(full.rgb()[..bare.rgb().len()], *bare.rgb());
         assert!(full.height() > bare.height());
         let below = &full.rgb()[bare.rgb().len()..];
-        assert!(below.chunks(3).any(|p| p == INK), "it has letters");
+        assert!(below.chunks(3).any(|p| p == legend::INK), "it has letters");
         assert!(below.chunks(3).any(|p| p == Palette::Viridis.color(0.0)), "and colours");
     }
 
@@ -349,7 +191,7 @@ mod tests {
     fn what_is_unknown_is_striped() {
         let frame = frame(60, 20);
         let map = HeatMap::new(frame, &[block(Rect::new(0, 0, 30, 20).unwrap(), 1.0)]).unwrap();
-        let canvas = map.draw(&Style { legend: false, ..Style::default() });
+        let canvas = map.draw(Style { legend: false, ..Style::default() });
         assert_eq!(canvas.get(0, 0), Some(Palette::Viridis.color(0.5)), "one cost is neither cheap nor dear");
         assert!((30..60).all(|x| UNKNOWN.contains(&canvas.get(x, 10).unwrap())));
     }
@@ -403,6 +245,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_transparent_lies_over_light_grey() {
+        let file = png_file(2, 1, png::ColorType::Rgba, &[9, 9, 9, 255, 9, 9, 9, 0]);
+        let canvas = Canvas::of_png(file.path(), frame(2, 1), 1).unwrap();
+        assert_eq!(canvas.rgb(), [9, 9, 9, 221, 221, 221]);
+    }
+
+    #[test]
     fn an_overlay_needs_the_frame_itself() {
         let style = Style::default();
         let other = png_file(3, 3, png::ColorType::Grayscale, &[0; 9]);
@@ -416,32 +265,5 @@ mod tests {
         let bytes = std::fs::read(whole.path()).unwrap();
         std::fs::write(whole.path(), &bytes[..bytes.len() - 30]).unwrap();
         assert!(halves().overlay(whole.path(), style, 0.5).is_err(), "cut short");
-    }
-
-    #[test]
-    fn ticks_are_round_and_within_the_range() {
-        for (least, most) in [(1.0, 5.0), (0.0, 0.013), (117.0, 118.0), (1e-9, 1e9), (3.0, 3.0)] {
-            let frame = frame(20, 10);
-            let (left, right) = frame.rect().cut(true, 10).unwrap();
-            let map = HeatMap::new(frame, &[block(left, least / 1e4), block(right, most / 1e4)]).unwrap();
-            for scale in [Scale::Linear, Scale::Log] {
-                let ticks = map.ticks(scale);
-                assert!(ticks.len() <= 30 && ticks.windows(2).all(|w| w[0] < w[1]), "{ticks:?}");
-                let places = ticks.iter().map(|t| map.place(*t, scale));
-                assert!(places.into_iter().all(|p| (-1e-6..=1.0 + 1e-6).contains(&p)), "{ticks:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn labels_have_the_decimals_they_need() {
-        assert_eq!([short(2.0, 1.0), short(0.25, 0.05), short(1500.0, 500.0)], ["2", "0.25", "1500"]);
-    }
-
-    #[test]
-    fn tiny_maps_can_have_a_legend_too() {
-        let frame = frame(1, 1);
-        let map = HeatMap::new(frame, &[block(frame.rect(), 1.0)]).unwrap();
-        assert!(map.draw(Style::default()).png().is_ok());
     }
 }

@@ -6,7 +6,9 @@
 mod canvas;
 mod draw;
 mod font;
+mod legend;
 mod palette;
+mod photo;
 mod table;
 
 use serde::{Deserialize, Serialize};

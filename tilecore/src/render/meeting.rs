@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::control::Control;
+use super::format::Format;
 use super::seat::{Seat, Stage};
 use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{Canvas, Work};
-use crate::blender::{Effective, Facts, Hello, Picture, TileFormat};
+use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
@@ -50,6 +51,8 @@ pub(super) struct Meeting {
     blender: Option<(String, String)>,
     /// When the first slot was ready.
     ready: Option<Instant>,
+    /// Format of the picture, where it is not the scene's own.
+    format: Option<Format>,
 }
 
 impl Meeting {
@@ -68,6 +71,7 @@ impl Meeting {
             tiling: request.tiling,
             blender: None,
             ready: None,
+            format: None,
         })
     }
 
@@ -85,6 +89,11 @@ impl Meeting {
             .collect();
         let bytes_per_pixel = if work.format() == TileFormat::Exr { EXR_PIXEL } else { PNG_PIXEL };
         plan::Work { pictures, overlap: self.overlap, tiling: self.tiling, bytes_per_pixel }
+    }
+
+    /// The picture's format, where it is not the scene's own.
+    pub(super) fn format(&self) -> Option<Format> {
+        self.format
     }
 
     /// What the scene needs, from what was asked for and what was found.
@@ -298,7 +307,8 @@ impl Control<'_, '_> {
         let Some(first) = self.meeting.facts.first().cloned() else { return Ok(()) };
         let request = self.request;
         let needs = &first.needs;
-        let format = request.tile_format.unwrap_or(needs.tile_format);
+        let own = needs.format.as_deref().unwrap_or("PNG");
+        let format = self.tile_format(needs, own)?;
         if let Some(reason) = needs.refuse.first().filter(|_| format == TileFormat::Exr) {
             return Err(Error::input(crate::blender::printable(&reason.text, 500)).remedy(
                 reason.remedy.as_deref().map_or_else(
@@ -335,6 +345,34 @@ impl Control<'_, '_> {
         self.begin_set_up(slot);
         self.advance();
         Ok(())
+    }
+
+    /// The tiles' format, from the picture's: what the flags or the name of the output say, else the scene's own.
+    fn tile_format(&mut self, needs: &Needs, own: &str) -> Result<TileFormat> {
+        let extension = self.options.output.extension().map(|e| e.to_string_lossy().into_owned());
+        let by_name = extension
+            .filter(|_| !self.options.named_by_format)
+            .filter(|e| !Format::named(own).is_some_and(|f| f.has_extension(e)))
+            .and_then(|e| Format::of_extension(&e));
+        let wanted = self.options.format.or(by_name);
+        let picture = wanted.or(Format::named(own));
+        self.meeting.format = wanted;
+        let chosen = match (self.request.tile_format, picture) {
+            (Some(TileFormat::Png), Some(Format::Png) | None) => TileFormat::Png,
+            (Some(TileFormat::Png), Some(other)) if wanted.is_some() => {
+                return Err(Error::input(format!("PNG tiles alone cannot become {}", other.name()))
+                    .remedy("Leave --tile-format out, or write a .png."));
+            }
+            (Some(format), _) => format,
+            (None, Some(Format::Png)) if own != "PNG" => TileFormat::Exr,
+            (None, Some(Format::Png)) => needs.tile_format,
+            (None, _) => TileFormat::Exr,
+        };
+        let named = if chosen == TileFormat::Png { Some(Format::Png) } else { picture };
+        if let Some(format) = named.filter(|_| self.options.named_by_format) {
+            self.target.extension(format.extension());
+        }
+        Ok(chosen)
     }
 
     fn begin_set_up(&mut self, slot: usize) {

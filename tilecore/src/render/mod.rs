@@ -6,6 +6,7 @@
 mod arrival;
 mod conclude;
 mod control;
+mod format;
 mod meeting;
 mod output;
 mod seat;
@@ -23,11 +24,15 @@ use crate::job::Request;
 use crate::node::Node;
 use crate::stitch::Compression;
 
+pub use format::Format;
+
 /// Where the result goes and what is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The picture.
     pub output: PathBuf,
+    /// Whether the name's extension follows the format of the picture: nobody asked for this very name.
+    pub named_by_format: bool,
     /// Tiles and state.
     pub work_dir: PathBuf,
     /// Start over even when the work directory holds finished tiles.
@@ -36,8 +41,8 @@ pub struct Options {
     pub keep: bool,
     /// How small a stitched PNG is to be.
     pub compression: Compression,
-    /// Output format other than the scene's own, as Blender names it (`PNG`, `OPEN_EXR` …).
-    pub format: Option<String>,
+    /// Output format other than the scene's own.
+    pub format: Option<Format>,
 }
 
 /// Stops a render from another thread or a signal handler.

@@ -356,8 +356,8 @@ impl<'a> Session<'a> {
             name: String,
             bytes: u64,
             sha256: String,
-            /// Name among the scene's own outputs; absent for the picture itself.
-            own: Option<String>,
+            target: Option<String>,
+            suffix: Option<String>,
         }
         let slot = self.slot;
         let mut go_on = || !slot.aborted();
@@ -378,7 +378,8 @@ impl<'a> Session<'a> {
             let path = order.into.join(format!("finished-{index}"));
             let spooled = Spooled { name: file.name, bytes: file.bytes, sha256: file.sha256 };
             self.worker.fetch(&job, &spooled, &path, &mut go_on)?;
-            finished.push(FinishedFile { name: file.own, path });
+            let suffix = file.suffix.unwrap_or_default();
+            finished.push(FinishedFile { path, target: file.target, suffix });
         }
         Ok(finished)
     }

@@ -123,10 +123,12 @@ pub(super) enum Report {
 /// A file the finish made.
 #[derive(Clone, Debug)]
 pub(super) struct FinishedFile {
-    /// Its name; the main picture's is `None`.
-    pub(super) name: Option<String>,
     /// Where it is here now.
     pub(super) path: PathBuf,
+    /// What the scene's own File Output node wanted it to be called; `None` for the picture itself.
+    pub(super) target: Option<String>,
+    /// Suffix of its view, where views have files of their own.
+    pub(super) suffix: String,
 }
 
 pub(super) struct Slot {

@@ -24,12 +24,13 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     };
     let work_dir = args.work_dir.clone().unwrap_or_else(|| beside(&output, ".tiles"));
     let options = Options {
+        named_by_format: args.output.is_none(),
         output,
         work_dir,
         fresh: args.fresh,
         keep: args.keep || args.work_dir.is_some(),
         compression: super::compression(&args.compression),
-        format: None,
+        format: args.format.as_deref().map(str::parse).transpose()?,
     };
     let nodes = nodes(&args.nodes.nodes, args.threads)?;
     let cancel = Cancel::new();
