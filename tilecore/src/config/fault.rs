@@ -37,8 +37,15 @@ fn words(code: &Ron) -> (String, String) {
         Ron::ExpectedArray => {
             ("a list stands in square brackets here".to_owned(), "Write it as [\"a\", \"b\"].".to_owned())
         }
-        Ron::ExpectedStructLike | Ron::ExpectedMap => {
-            ("settings stand in brackets here".to_owned(), format!("Write (name: value, ...); {syntax}"))
+        Ron::ExpectedStructLike
+        | Ron::ExpectedNamedStructLike(_)
+        | Ron::ExpectedStructName(_)
+        | Ron::ExpectedDifferentStructName { .. } => (
+            "settings stand in round brackets here".to_owned(),
+            format!("Write (name: value, ...); {syntax}"),
+        ),
+        Ron::ExpectedMapColon => {
+            ("a colon is missing here".to_owned(), format!("Write name: value; {syntax}"))
         }
         Ron::ExpectedBoolean => {
             ("this is yes or no".to_owned(), "Write true or false, without quotes.".to_owned())

@@ -28,7 +28,7 @@ pub(super) struct File {
 #[non_exhaustive]
 pub struct Defaults {
     /// Render threads of each node that does not say.
-    #[serde(deserialize_with = "count")]
+    #[serde(deserialize_with = "threads")]
     pub threads: Option<u32>,
     /// Seed of the sampling pattern.
     pub seed: Option<i32>,
@@ -80,11 +80,11 @@ struct Node {
     command: Option<Vec<String>>,
     #[serde(deserialize_with = "text")]
     blender: Option<String>,
-    #[serde(deserialize_with = "count")]
+    #[serde(deserialize_with = "threads")]
     threads: Option<u32>,
     #[serde(deserialize_with = "word")]
     device: Option<Device>,
-    #[serde(deserialize_with = "count")]
+    #[serde(deserialize_with = "slots")]
     slots: Option<u32>,
     #[serde(deserialize_with = "nice")]
     nice: Option<i32>,
@@ -200,8 +200,12 @@ where
     })
 }
 
-fn count<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
-    within(d, "such a number", 1..=4096)
+fn threads<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
+    within(d, "the number of threads", 1..=4096)
+}
+
+fn slots<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
+    within(d, "the number of slots", 1..=4096)
 }
 
 fn samples<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
