@@ -475,10 +475,10 @@ impl Control<'_, '_> {
         if error.kind() == Kind::Input && self.work.is_none() {
             return Err(error);
         }
-        self.lost_for_good(slot, error)
+        self.lost_for_good(slot, &error)
     }
 
-    fn lost_for_good(&mut self, slot: usize, error: Error) -> Result<()> {
+    fn lost_for_good(&mut self, slot: usize, error: &Error) -> Result<()> {
         self.seats[slot].trouble = Some(error.clone());
         if self.meeting.ready.is_some() && self.seats[slot].stage != Stage::Off {
             // The dispatcher, where there is one, decides; before it there is nothing to hand back.
@@ -507,7 +507,7 @@ impl Control<'_, '_> {
         let seat = &mut self.seats[slot];
         seat.losses += 1;
         if !error.is_retryable() || seat.losses >= LOSSES {
-            return self.lost_for_good(slot, error);
+            return self.lost_for_good(slot, &error);
         }
         let pause = f64::from(1 << seat.losses.min(6)) / 2.0;
         seat.order(Order::Boot(Duration::from_secs_f64(pause)));

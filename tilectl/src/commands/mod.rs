@@ -1,5 +1,6 @@
 //! One file per verb: flags in, a call of the library, words out.
 
+mod init;
 mod render;
 mod status;
 mod stitch;
@@ -18,6 +19,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Stitch(args) => stitch::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tilectl", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
