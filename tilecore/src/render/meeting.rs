@@ -398,6 +398,8 @@ impl Control<'_, '_> {
             frame: effective.frame,
             seed: effective.seed,
             samples: effective.samples,
+            resolution: effective.resolution,
+            percentage: effective.percentage,
             size: canvas.frame,
             region: canvas.region,
             format: canvas.picture.format,
@@ -417,6 +419,7 @@ impl Control<'_, '_> {
             identity,
             dir,
             tiles,
+            only: self.options.only.clone(),
         };
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -503,11 +506,11 @@ impl Control<'_, '_> {
         self.advance();
     }
 
-    pub(super) fn lost_before_planning(&mut self, slot: usize, error: Error) -> Result<()> {
+    pub(super) fn lost_before_planning(&mut self, slot: usize, error: &Error) -> Result<()> {
         let seat = &mut self.seats[slot];
         seat.losses += 1;
         if !error.is_retryable() || seat.losses >= LOSSES {
-            return self.lost_for_good(slot, &error);
+            return self.lost_for_good(slot, error);
         }
         let pause = f64::from(1 << seat.losses.min(6)) / 2.0;
         seat.order(Order::Boot(Duration::from_secs_f64(pause)));

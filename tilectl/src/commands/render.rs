@@ -34,11 +34,12 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
             Some(level) => super::compression(level),
             None => defaults.compression.unwrap_or_default(),
         },
+        only: None,
         format: args.format.as_deref().map(str::parse).transpose()?,
     };
     let nodes = farm.nodes()?;
     let cancel = Cancel::new();
-    on_interrupt(&cancel)?;
+    super::on_interrupt(&cancel)?;
     let mut show = show::new(&args.output_style);
     let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| show.event(&event));
     show.end();
@@ -94,13 +95,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// Ctrl-C and SIGTERM: once drains, twice stops at once.
-fn on_interrupt(cancel: &Cancel) -> Result<()> {
-    let cancel = cancel.clone();
-    ctrlc::set_handler(move || cancel.stop())
-        .map_err(|e| Error::render(format!("cannot watch for Ctrl-C: {e}")))
 }
 
 #[cfg(test)]
