@@ -97,6 +97,9 @@ pub(crate) struct Scene {
     /// Go on although files that the scene refers to are missing
     #[arg(long)]
     pub(crate) allow_missing: bool,
+    /// Let files below this folder be sent to the nodes; without it only those in the .blend's folder and below
+    #[arg(long = "root", value_name = "DIR")]
+    pub(crate) roots: Vec<PathBuf>,
 }
 
 /// How the frame is cut into tiles.
