@@ -1,12 +1,25 @@
 //! Exact distributed rendering of Blender frames.
 //!
-//! A tile's way through the system: [`geometry`] says where it is, [`node`] is the place that renders it,
-//! [`dispatch`] decides who renders it when, [`stitch`] makes one picture of all.
+//! A tile's way through the system: [`geometry`] says where it is, [`job`] what it is a tile of, [`node`] is the place
+//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`plan`] cuts the frame,
+//! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
+//! all. [`render`] is where it all comes together; it tells what happens as [`events`].
 
+pub mod bench;
+pub mod blender;
+pub mod config;
 pub mod dispatch;
 pub mod error;
+pub mod events;
 pub mod geometry;
+pub mod heatmap;
+pub mod job;
 pub mod node;
+pub mod plan;
+pub mod render;
+pub mod report;
+pub mod state;
 pub mod stitch;
+pub mod sync;
 
 pub use error::{Error, Result};

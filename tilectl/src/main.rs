@@ -1,3 +1,25 @@
 //! tilectl: one Blender frame on every machine you own.
 
-fn main() {}
+mod cli;
+mod commands;
+mod fault;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version go to standard output with 0, wrong usage to standard error with 2.
+            let _ = e.print();
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
+        }
+    };
+    match commands::run(cli.command) {
+        Ok(code) => code,
+        Err(error) => fault::report(&error),
+    }
+}

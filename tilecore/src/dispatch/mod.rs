@@ -2,11 +2,24 @@
 //!
 //! The render loop feeds it [`Input`]s with the time they happened and carries out the [`Action`]s it answers with;
 //! the simulator does the same on a virtual clock. Times are seconds since the job began.
+//!
+//! The render loop starts every slot whose plan does not leave it out, and reports [`Input::Ready`] or
+//! [`Input::Lost`] for it. After [`Action::Reconnect`] it does so again; after [`Action::Retire`] nothing more is
+//! asked of the slot. A slot's own reports arrive in the order they happened; reports about pieces that no longer
+//! matter are welcome and ignored.
+
+mod backoff;
+mod machine;
+mod parts;
+mod slot;
+
+pub use machine::{Dispatch, Options, Progress};
 
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::geometry::Rect;
+use crate::plan::NodeModel;
 
 /// Index of a slot: one Blender on one node.
 pub type SlotId = usize;
@@ -43,6 +56,14 @@ pub enum Input {
     Tick,
     /// Stop handing out; finish what runs.
     Drain,
+    /// A slot was added and is being started; its index is the number of slots before.
+    Joined(NodeModel),
+    /// The slot shall take no further part: what it renders is finished elsewhere.
+    Removed(SlotId),
+    /// Hand out nothing until [`Input::Resume`]; what runs goes on.
+    Pause,
+    /// Hand out again.
+    Resume,
 }
 
 /// What is to be done.
@@ -50,8 +71,11 @@ pub enum Input {
 pub enum Action {
     /// Hand the piece to the slot.
     Render(SlotId, Piece),
-    /// Ask the slot to give the piece up; its result is no longer needed.
+    /// Ask the slot to give the piece up; its result is no longer needed. The slot answers with
+    /// [`Input::Cancelled`], or with the result if it was faster.
     Cancel(SlotId, u64),
+    /// The stored piece is covered by others: its file can go. It takes no part in the finished cover.
+    Discard(u64),
     /// Drop the slot's connection (if any) and connect again after this many seconds.
     Reconnect(SlotId, f64),
     /// The slot takes no further part; tell it to stop.

@@ -9,8 +9,11 @@ mod spec;
 pub mod ssh;
 
 pub use local::{Command, Local};
+pub(crate) use spec::is_variable;
 pub use spec::{Device, NodeSpec, Place};
+pub use ssh::SshOptions;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -30,6 +33,18 @@ pub trait Node: Send + Sync {
     /// # Errors
     /// What is wrong with the connection or the login, and what to do; retryable where time can mend it.
     fn link(&self) -> Result<Box<dyn Link>>;
+}
+
+/// The node that `spec` describes. Nothing is connected yet.
+///
+/// # Errors
+/// When the place in `spec` makes no sense.
+pub fn from_spec(spec: &NodeSpec, ssh: &SshOptions) -> Result<Arc<dyn Node>> {
+    Ok(match &spec.place {
+        Place::Local => Arc::new(Local::new(spec.clone())),
+        Place::Ssh(_) => Arc::new(ssh::Ssh::new(spec.clone(), ssh)?),
+        Place::Command(argv) => Arc::new(Command::new(spec.clone(), argv.clone())?),
+    })
 }
 
 /// What [`Link::recv`] found.

@@ -1,6 +1,6 @@
 //! PNG's chunks: length, type, data, checksum.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 /// First eight bytes of every PNG file.
 pub(super) const SIGNATURE: [u8; 8] = [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
@@ -8,20 +8,30 @@ pub(super) const SIGNATURE: [u8; 8] = [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1
 /// A chunk's four letters.
 pub(super) type Name = [u8; 4];
 
-/// Writes one chunk and returns its size in the file. `data` may be at most 2^31 - 1 bytes.
-pub(super) fn write(out: &mut dyn Write, name: Name, data: &[u8]) -> io::Result<u64> {
-    let length = u32::try_from(data.len())
-        .ok()
-        .filter(|&n| i32::try_from(n).is_ok())
-        .ok_or_else(|| io::Error::other("a chunk would be larger than PNG allows"))?;
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&name);
-    crc.update(data);
-    out.write_all(&length.to_be_bytes())?;
-    out.write_all(&name)?;
-    out.write_all(data)?;
-    out.write_all(&crc.finalize().to_be_bytes())?;
-    Ok(u64::from(length) + 12)
+/// Starts a chunk in `memory`, whose content is dropped; its data is what is appended next.
+pub(super) fn begin(name: Name, mut memory: Vec<u8>) -> Vec<u8> {
+    memory.clear();
+    memory.extend_from_slice(&[0; 4]);
+    memory.extend_from_slice(&name);
+    memory
+}
+
+/// Completes a chunk of less than 2^31 bytes that [`begin`] started.
+pub(super) fn end(mut chunk: Vec<u8>) -> Vec<u8> {
+    let length = (chunk.len() as u32).saturating_sub(8);
+    let sum = crc32fast::hash(chunk.get(4..).unwrap_or_default());
+    if let Some(place) = chunk.first_chunk_mut() {
+        *place = length.to_be_bytes();
+    }
+    chunk.extend_from_slice(&sum.to_be_bytes());
+    chunk
+}
+
+/// A whole chunk.
+pub(super) fn whole(name: Name, data: &[u8]) -> Vec<u8> {
+    let mut chunk = begin(name, Vec::with_capacity(data.len() + 12));
+    chunk.extend_from_slice(data);
+    end(chunk)
 }
 
 /// Length and name of the next chunk.
@@ -32,7 +42,8 @@ pub(super) fn read_head(input: &mut dyn Read) -> io::Result<(u32, Name)> {
     Ok((u32::from_be_bytes([a, b, c, d]), name))
 }
 
-/// The data of a chunk whose head was just read, its checksum verified; `None` if that is wrong.
+/// The data of a chunk whose head was just read, its checksum verified; `None` if that is wrong. `length` is bounded by
+/// the caller.
 pub(super) fn read_data(input: &mut dyn Read, length: u32, name: Name) -> io::Result<Option<Vec<u8>>> {
     let mut data = vec![0; length as usize];
     input.read_exact(&mut data)?;

@@ -5,14 +5,19 @@
 //! frame and not with its height.
 
 mod ancillary;
+mod board;
 mod chunk;
+mod deflate;
 mod exr;
 mod filter;
 mod header;
+mod holes;
 mod layout;
 mod output;
 mod pipeline;
 mod segment;
+#[doc(hidden)]
+pub mod stages;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -23,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::geometry::{Frame, Rect, uncovered};
 
 pub use exr::{ExrOptions, Packing, exr};
+pub use holes::Holes;
 pub use segment::Compression;
 
 /// One file and what it contributes to the frame.
@@ -43,21 +49,8 @@ impl Part {
     }
 }
 
-/// What stands where no part reaches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Holes {
-    /// A hole is an error and nothing is written.
-    #[default]
-    Refused,
-    /// Transparent black; the picture gets an alpha channel if it has none.
-    Transparent,
-    /// Diagonal stripes that nobody takes for a render.
-    Hatched,
-}
-
 /// How [`png`] writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PngOptions {
     /// How much time goes into a smaller file.
@@ -66,6 +59,18 @@ pub struct PngOptions {
     pub holes: Holes,
     /// Threads to work with; 0 means one per core. The bytes written do not depend on it.
     pub threads: usize,
+    segment_bytes: usize,
+}
+
+impl Default for PngOptions {
+    fn default() -> Self {
+        Self {
+            compression: Compression::default(),
+            holes: Holes::default(),
+            threads: 0,
+            segment_bytes: segment::BYTES,
+        }
+    }
 }
 
 impl PngOptions {
@@ -111,9 +116,21 @@ pub struct Summary {
 /// has 16, alpha if any has alpha. Palettes become RGB. Where parts overlap they must show the same; which of them is
 /// taken is not defined.
 pub fn png(parts: &[Part], frame: Frame, out: &Path, options: &PngOptions) -> Result<Summary> {
+    png_with(parts, frame, out, options, &mut |_| true)
+}
+
+/// As [`png`]. `progress` is told now and then how many rows of the frame are written, and says whether to go on; if
+/// not, nothing is left behind and the error is one of [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+pub fn png_with(
+    parts: &[Part],
+    frame: Frame,
+    out: &Path,
+    options: &PngOptions,
+    progress: &mut dyn FnMut(u32) -> bool,
+) -> Result<Summary> {
     let missing = check(parts, frame, out)?;
     refuse_holes(options.holes, &missing, frame)?;
-    pipeline::run(parts, frame, out, options, missing)
+    pipeline::run(parts, frame, out, options, missing, progress)
 }
 
 /// Everything about the parts that can be told without opening a file; returns what they leave uncovered.

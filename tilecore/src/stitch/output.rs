@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 
 use tempfile::NamedTempFile;
 
@@ -13,7 +15,10 @@ use super::segment::{Deflated, adler_combine};
 use crate::error::{IoContext, Result};
 use crate::geometry::Frame;
 
-/// A file under a temporary name beside its own; dropped without [`Draft::finish`], it is removed.
+/// Bytes after which the disk is asked to begin; less than what a disk writes in a tenth of a second.
+const SYNC_EVERY: u64 = 16 << 20;
+
+/// Any other file under a temporary name beside its own; dropped without [`Draft::finish`], it is removed.
 pub(super) struct Draft<'a> {
     path: &'a Path,
     file: BufWriter<NamedTempFile>,
@@ -22,17 +27,8 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Creates the file in the folder where `path` will be.
     pub(super) fn create(path: &'a Path) -> Result<Self> {
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        let temporary = tempfile::Builder::new()
-            .prefix(".stitch-")
-            .suffix(".tmp")
-            .permissions_like_new_files()
-            .tempfile_in(folder)
-            .at("write", path)?;
-        Ok(Self { path, file: BufWriter::with_capacity(1 << 20, temporary) })
+        let file = temporary(folder_of(path)).at("write", path)?;
+        Ok(Self { path, file: BufWriter::with_capacity(1 << 20, file) })
     }
 
     /// Where to write.
@@ -43,22 +39,27 @@ impl<'a> Draft<'a> {
     /// Brings the file to the disk and gives it its name. Returns its size.
     pub(super) fn finish(self) -> Result<u64> {
         let path = self.path;
-        let temporary =
-            self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", path)?;
-        let file = temporary.as_file();
-        let bytes = file.metadata().at("write", path)?.len();
-        file.sync_all().at("write", path)?;
-        temporary.persist(path).map_err(|e| e.error).at("write", path)?;
+        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", path)?;
+        let bytes = file.as_file().metadata().at("write", path)?.len();
+        file.as_file().sync_all().at("write", path)?;
+        file.persist(path).map_err(|e| e.error).at("write", path)?;
         sync_folder(path);
         Ok(bytes)
     }
 }
 
-/// A PNG file on its way.
+/// The folder a file lies in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A PNG file under a temporary name beside its own; dropped without [`Output::finish`], it is removed.
 pub(super) struct Output<'a> {
     path: &'a Path,
-    draft: Draft<'a>,
+    file: NamedTempFile,
+    early: Option<EarlySync>,
     adler: u32,
+    bytes: u64,
 }
 
 impl<'a> Output<'a> {
@@ -69,64 +70,112 @@ impl<'a> Output<'a> {
         layout: Layout,
         ancillary: &Ancillary,
     ) -> Result<Self> {
-        let mut this = Self { path, draft: Draft::create(path)?, adler: 1 };
-        this.draft.file.write_all(&chunk::SIGNATURE).at("write", path)?;
+        let file = temporary(folder_of(path)).at("write", path)?;
+        let early = EarlySync::start(file.as_file());
+        let mut this = Self { path, file, early, adler: 1, bytes: 0 };
+        let mut head = chunk::SIGNATURE.to_vec();
         let mut ihdr = Vec::with_capacity(13);
         ihdr.extend_from_slice(&frame.width().to_be_bytes());
         ihdr.extend_from_slice(&frame.height().to_be_bytes());
         ihdr.extend_from_slice(&[layout.depth(), layout.colour_type(), 0, 0, 0]);
-        this.chunk(*b"IHDR", &ihdr)?;
+        head.extend(chunk::whole(*b"IHDR", &ihdr));
         for (name, data) in ancillary.ordered() {
-            this.chunk(name, data)?;
+            head.extend(chunk::whole(name, data));
         }
         // The zlib header: deflate with a 32 KiB window.
-        this.chunk(*b"IDAT", &[0x78, 0x9c])?;
+        head.extend(chunk::whole(*b"IDAT", &[0x78, 0x9c]));
+        this.write(&head)?;
         Ok(this)
     }
 
-    fn chunk(&mut self, name: chunk::Name, data: &[u8]) -> Result<()> {
-        chunk::write(&mut self.draft.file, name, data).at("write", self.path)?;
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).at("write", self.path)?;
+        let before = self.bytes / SYNC_EVERY;
+        self.bytes += bytes.len() as u64;
+        if let Some(early) = &self.early
+            && self.bytes / SYNC_EVERY > before
+        {
+            early.request();
+        }
         Ok(())
     }
 
     /// Writes the next segment.
     pub(super) fn segment(&mut self, segment: &Deflated) -> Result<()> {
         self.adler = adler_combine(self.adler, segment.adler, segment.raw);
-        self.chunk(*b"IDAT", &segment.bytes)
+        self.write(&segment.chunk)
     }
 
     /// Ends the file, brings it to the disk and gives it its name. Returns its size.
     pub(super) fn finish(mut self) -> Result<u64> {
-        let adler = self.adler.to_be_bytes();
-        self.chunk(*b"IDAT", &adler)?;
-        self.chunk(*b"IEND", &[])?;
-        self.draft.finish()
+        let [a, b, c, d] = self.adler.to_be_bytes();
+        // An empty block marked as the last, then the checksum.
+        self.write(&chunk::whole(*b"IDAT", &[3, 0, a, b, c, d]))?;
+        self.write(&chunk::whole(*b"IEND", &[]))?;
+        let path = self.path;
+        drop(self.early.take());
+        self.file.as_file().sync_all().at("write", path)?;
+        self.file.persist(path).map_err(|e| e.error).at("write", path)?;
+        sync_folder(path);
+        Ok(self.bytes)
     }
+}
+
+/// A new file in `folder` with the permissions any new file gets; the library's own are private.
+fn temporary(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".stitch-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 /// Brings the new name to the disk. Not every file system can; the data is there in any case.
 fn sync_folder(path: &Path) {
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty())
-        && let Ok(folder) = File::open(folder)
-    {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
 }
 
-/// Temporary files are private; what the user asked for is not.
-trait LikeNewFiles {
-    fn permissions_like_new_files(&mut self) -> &mut Self;
+/// A thread that has the disk begin while the picture is still being made, so that little is left to wait for at
+/// the end. Whether it succeeds does not matter: the last sync tells.
+struct EarlySync {
+    requests: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-impl LikeNewFiles for tempfile::Builder<'_, '_> {
-    #[cfg(unix)]
-    fn permissions_like_new_files(&mut self) -> &mut Self {
-        use std::os::unix::fs::PermissionsExt;
-        self.permissions(std::fs::Permissions::from_mode(0o666))
+impl EarlySync {
+    fn start(file: &File) -> Option<Self> {
+        let file = file.try_clone().ok()?;
+        let (requests, asked) = channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("stitch-sync".into())
+            .spawn(move || {
+                while asked.recv().is_ok() {
+                    while asked.try_recv().is_ok() {}
+                    let _ = file.sync_data();
+                }
+            })
+            .ok()?;
+        Some(Self { requests: Some(requests), thread: Some(thread) })
     }
 
-    #[cfg(not(unix))]
-    fn permissions_like_new_files(&mut self) -> &mut Self {
-        self
+    fn request(&self) {
+        if let Some(requests) = &self.requests {
+            let _ = requests.send(());
+        }
+    }
+}
+
+impl Drop for EarlySync {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! A segment: whole rows of the picture, filtered and deflated on their own, so that segments can be made in parallel
 //! and their bytes do not depend on how many are.
 
-use flate2::{Compress, FlushCompress, Status};
+use super::chunk;
+use super::deflate::{Deflater, WINDOW};
+use super::filter::{Choice, Row};
 
-use super::filter;
-use crate::error::{Error, Result};
+/// [`Shape::segment_bytes`] of every picture outside tests.
+pub(super) const BYTES: usize = 1 << 20;
 
-/// Filtered bytes a segment has at least, unless it is the last.
-const SEGMENT_BYTES: usize = 1 << 20;
+/// Bytes on which ways to choose filters are tried.
+const TRIAL: usize = 32 << 10;
 
 /// How much time goes into a smaller file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,61 +24,126 @@ pub enum Compression {
     Small,
 }
 
-/// Rows in every segment but the last, for rows of this many bytes.
-pub(super) fn rows_per_segment(row_bytes: usize) -> usize {
-    SEGMENT_BYTES.div_ceil(row_bytes + 1)
+impl std::str::FromStr for Compression {
+    type Err = crate::Error;
+
+    fn from_str(name: &str) -> crate::Result<Self> {
+        match name {
+            "fast" => Ok(Self::Fast),
+            "default" => Ok(Self::Default),
+            "small" => Ok(Self::Small),
+            _ => Err(crate::Error::input(format!("{name:?} is not a compression"))
+                .remedy("Choose fast, default or small.")),
+        }
+    }
 }
 
-/// A deflated segment: a piece of one zlib stream.
+/// What all segments of a picture have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) row_bytes: usize,
+    pub(super) pixel: usize,
+    pub(super) compression: Compression,
+    /// Filtered bytes a segment has at least, unless it is the last.
+    pub(super) segment_bytes: usize,
+}
+
+impl Shape {
+    /// Rows in every segment but the last.
+    pub(super) fn rows(self) -> usize {
+        self.segment_bytes.div_ceil(self.row_bytes + 1).max(1)
+    }
+
+    /// Appends `rows`, filtered, to `into`; `above` is the row before them.
+    fn filter<'a>(self, rows: &'a [u8], mut above: &'a [u8], choice: Choice, into: &mut Vec<u8>) {
+        for row in rows.chunks_exact(self.row_bytes) {
+            Row::new(row, above, self.pixel).filter(choice, into);
+            above = row;
+        }
+    }
+}
+
+/// A deflated segment as a chunk of the file: a piece of one zlib stream.
+#[derive(Default)]
 pub(super) struct Deflated {
-    pub(super) bytes: Vec<u8>,
+    pub(super) chunk: Vec<u8>,
+    /// Adler-32 and number of the filtered bytes.
     pub(super) adler: u32,
     pub(super) raw: u64,
 }
 
-/// Filters and deflates `rows`; `above` is the row before the first. The stream ends at a byte boundary and, if `last`,
-/// altogether.
-pub(super) fn deflate(
-    rows: &[u8],
-    above: &[u8],
-    pixel: usize,
-    compression: Compression,
-    last: bool,
-) -> Result<Deflated> {
-    let broken = || Error::render("the compressor failed").remedy("Report this as a defect of tilectl.");
-    let mut filtered = Vec::with_capacity(rows.len() + rows.len() / above.len().max(1));
-    let mut previous = above;
-    for row in rows.chunks_exact(above.len()) {
-        filter::adaptive(row, previous, pixel, &mut filtered);
-        previous = row;
+/// Makes segments; keeps memory from one to the next.
+#[derive(Default)]
+pub(super) struct Maker {
+    deflater: Deflater,
+}
+
+impl Maker {
+    /// Filters `rows`; `above` is the row before them. Returns the filtered bytes with room for a window before them
+    /// in `memory`, and a copy of their end.
+    pub(super) fn filter(
+        &mut self,
+        rows: &[u8],
+        above: &[u8],
+        shape: Shape,
+        mut memory: Vec<u8>,
+    ) -> (Vec<u8>, Vec<u8>) {
+        let choice = self.choice(rows, above, shape);
+        memory.clear();
+        memory.resize(WINDOW, 0);
+        shape.filter(rows, above, choice, &mut memory);
+        let end = memory.get(memory.len().saturating_sub(WINDOW).max(WINDOW)..).unwrap_or_default().to_vec();
+        (memory, end)
     }
-    let level = match compression {
-        Compression::Fast => 1,
-        Compression::Default => 6,
-        Compression::Small => 9,
-    };
-    let mut stream = Compress::new(flate2::Compression::new(level), false);
-    let mut bytes = Vec::with_capacity(filtered.len() + filtered.len() / 8 + 1024);
-    let flush = if last { FlushCompress::Finish } else { FlushCompress::Sync };
-    loop {
-        let at = usize::try_from(stream.total_in()).map_err(|_| broken())?;
-        let before = bytes.len();
-        let status = stream
-            .compress_vec(filtered.get(at..).ok_or_else(broken)?, &mut bytes, flush)
-            .map_err(|_| broken())?;
-        let done = stream.total_in() == filtered.len() as u64;
-        match status {
-            Status::StreamEnd => break,
-            _ if !last && done && bytes.len() < bytes.capacity() => break,
-            Status::BufError if bytes.len() == before && bytes.len() < bytes.capacity() => {
-                return Err(broken());
-            }
-            _ => bytes.reserve(filtered.len() / 8 + 1024),
+
+    /// How the rows' filters are to be chosen: by trial on a part of the rows, or on all of them for
+    /// [`Compression::Small`].
+    fn choice(&mut self, rows: &[u8], above: &[u8], shape: Shape) -> Choice {
+        let filtered = match shape.compression {
+            Compression::Fast => return Choice::Smallest { every: 4096 },
+            Compression::Default => Choice::Smallest { every: 1024 },
+            Compression::Small => Choice::LeastEntropy,
+        };
+        let (mut sample, mut before) = (rows, above);
+        if shape.compression == Compression::Default {
+            let all = rows.len() / shape.row_bytes;
+            let some = TRIAL.div_ceil(shape.row_bytes).min(all);
+            let from = (all - some) / 2 * shape.row_bytes;
+            sample = rows.get(from..from + some * shape.row_bytes).unwrap_or_default();
+            before = rows.get(from.wrapping_sub(shape.row_bytes)..from).unwrap_or(above);
+        }
+        let mut bytes = Vec::new();
+        let mut size = |choice: Choice| {
+            bytes.clear();
+            shape.filter(sample, before, choice, &mut bytes);
+            self.deflater.deflate(&bytes, 0, shape.pixel, Compression::Fast, Vec::new()).len()
+        };
+        if size(Choice::Plain) < size(filtered) { Choice::Plain } else { filtered }
+    }
+
+    /// Deflates what [`Maker::filter`] returned; `before` is the end of what it returned for the segment above. The
+    /// stream ends at a byte boundary.
+    pub(super) fn deflate(
+        &mut self,
+        filtered: &mut [u8],
+        before: &[u8],
+        shape: Shape,
+        memory: Vec<u8>,
+    ) -> Deflated {
+        let room = WINDOW - before.len().min(WINDOW);
+        if let Some(place) = filtered.get_mut(room..room + before.len()) {
+            place.copy_from_slice(before);
+        }
+        let data = filtered.get(room..).unwrap_or_default();
+        let out = chunk::begin(*b"IDAT", memory);
+        let out = self.deflater.deflate(data, before.len(), shape.pixel, shape.compression, out);
+        let filtered = data.get(before.len()..).unwrap_or_default();
+        Deflated {
+            chunk: chunk::end(out),
+            adler: simd_adler32::adler32(&filtered),
+            raw: filtered.len() as u64,
         }
     }
-    let mut adler = simd_adler32::Adler32::new();
-    adler.write(&filtered);
-    Ok(Deflated { bytes, adler: adler.finish(), raw: filtered.len() as u64 })
 }
 
 /// The Adler-32 of two pieces one after the other, from theirs; the second has `length` bytes. (RFC 1950, section 8.2:

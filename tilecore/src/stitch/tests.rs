@@ -142,13 +142,16 @@ proptest! {
         (color, depth) in layouts(),
         seed: u32,
         overlap in 0u32..12,
-        level in prop::sample::select(vec![Compression::Fast, Compression::Default, Compression::Small]),
+        compression in prop::sample::select(vec![Compression::Fast, Compression::Default, Compression::Small]),
+        segment_bytes in prop_oneof![1usize..300, 300usize..100_000],
+        threads in 1usize..4,
     ) {
         let picture = Picture::new(Frame::new(width, height).unwrap(), color, depth, seed);
         let folder = folder();
         let parts = save_parts(&picture, &cuts(picture.frame.rect(), seed, 4), overlap, folder.path());
         let out = folder.path().join("out.png");
-        let summary = png(&parts, picture.frame, &out, &PngOptions::default().compression(level)).unwrap();
+        let options = PngOptions { compression, threads, segment_bytes, ..PngOptions::default() };
+        let summary = png(&parts, picture.frame, &out, &options).unwrap();
         prop_assert_eq!(summary.bytes, std::fs::metadata(&out).unwrap().len());
         let got = Picture::load(&out);
         prop_assert_eq!((got.frame, got.color, got.depth), (picture.frame, color, depth));

@@ -37,7 +37,12 @@ impl Canvas {
                 let size = c.sample_type.bytes_per_sample();
                 let before = pixel;
                 pixel += size;
-                Channel { before, size, sample: c.sample_type, stripes: stripes(&c.name.to_string(), c.sample_type) }
+                Channel {
+                    before,
+                    size,
+                    sample: c.sample_type,
+                    stripes: stripes(&c.name.to_string(), c.sample_type),
+                }
             })
             .collect();
         Self { frame, channels, holes: holes.to_vec(), pixel }

@@ -31,7 +31,8 @@ pub(super) struct Count {
 fn is_count(name: &Text) -> bool {
     let name = name.to_string();
     let Some((_, rest)) = name.rsplit_once(PASS) else { return false };
-    rest == ".X" || rest.strip_suffix(".X").is_some_and(|view| view.starts_with('.') && !view[1..].contains('.'))
+    rest == ".X"
+        || rest.strip_suffix(".X").is_some_and(|view| view.starts_with('.') && !view[1..].contains('.'))
 }
 
 fn channels(list: &ChannelList) -> impl Iterator<Item = usize> + '_ {
@@ -62,7 +63,13 @@ pub(super) fn read(header: &Header, path: &Path) -> Result<Vec<Count>> {
 }
 
 /// Turns the shares in lines of a tile into numbers of samples.
-pub(super) fn apply(counts: &[Count], data: &mut [u8], width: usize, pixel: usize, path: &Path) -> Result<()> {
+pub(super) fn apply(
+    counts: &[Count],
+    data: &mut [u8],
+    width: usize,
+    pixel: usize,
+    path: &Path,
+) -> Result<()> {
     for row in data.chunks_exact_mut(width * pixel) {
         for count in counts {
             let start = count.before * width;
@@ -130,7 +137,8 @@ mod tests {
     #[test]
     fn counts_that_do_not_fit_are_named() {
         let mut data = (1.0f32 / 3.0).to_ne_bytes().to_vec();
-        let e = apply(&[Count { before: 0, most: 16 }], &mut data, 1, 4, Path::new("tile-7.exr")).unwrap_err();
+        let e =
+            apply(&[Count { before: 0, most: 16 }], &mut data, 1, 4, Path::new("tile-7.exr")).unwrap_err();
         assert!(e.to_string().contains("tile-7.exr"), "{e}");
     }
 }

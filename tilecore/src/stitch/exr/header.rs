@@ -30,8 +30,8 @@ pub(super) fn open(path: &Path, size: Frame) -> Result<Reader<BufReader<File>>> 
     ::exr::meta::MetaData::read_from_buffered(&mut limited, false).map_err(|e| decoding(path, e))?;
     let mut file = limited.into_inner().into_inner();
     std::io::Seek::rewind(&mut file).at("read", path)?;
-    let reader = ::exr::block::read(BufReader::with_capacity(AHEAD, file), false)
-        .map_err(|e| decoding(path, e))?;
+    let reader =
+        ::exr::block::read(BufReader::with_capacity(AHEAD, file), false).map_err(|e| decoding(path, e))?;
     check(reader.headers(), path, size)?;
     Ok(reader)
 }
@@ -64,8 +64,12 @@ fn check(headers: &[Header], path: &Path, size: Frame) -> Result<()> {
 pub(super) fn same_channels(first: (&Path, &Header), other: (&Path, &Header)) -> Result<()> {
     let (a, b) = (&first.1.channels.list, &other.1.channels.list);
     let differ = |what: String| {
-        Err(Error::render(format!("{} has other channels than {}: {what}", other.0.display(), first.0.display()))
-            .remedy("Render all tiles with the same settings: run the same command again with --fresh."))
+        Err(Error::render(format!(
+            "{} has other channels than {}: {what}",
+            other.0.display(),
+            first.0.display()
+        ))
+        .remedy("Render all tiles with the same settings: run the same command again with --fresh."))
     };
     let lacks = |list: &[ChannelDescription], c: &ChannelDescription| list.iter().all(|d| d.name != c.name);
     if let Some(c) = a.iter().find(|c| lacks(b, c)) {

@@ -149,7 +149,9 @@ impl Chunks<'_> {
         let packed: Vec<(usize, super::tile::Packed)> = sources
             .par_iter_mut()
             .enumerate()
-            .map(|(at, source)| Ok(source.read(self.y, end)?.into_iter().map(|p| (at, p)).collect::<Vec<_>>()))
+            .map(|(at, source)| {
+                Ok(source.read(self.y, end)?.into_iter().map(|p| (at, p)).collect::<Vec<_>>())
+            })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .flatten()
@@ -166,7 +168,8 @@ impl Chunks<'_> {
             sources.get_mut(at).ok_or_else(lost)?.lines.push(lines);
         }
 
-        let (first, starts): (usize, Vec<u32>) = (self.index, (self.y..end).step_by(block as usize).collect());
+        let (first, starts): (usize, Vec<u32>) =
+            (self.index, (self.y..end).step_by(block as usize).collect());
         let ready: Vec<(Chunk, Vec<u64>)> = starts
             .par_iter()
             .map(|&y| {

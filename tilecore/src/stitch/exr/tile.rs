@@ -128,7 +128,9 @@ pub(super) fn decoding(path: &Path, e: ::exr::error::Error) -> Error {
             Err(e) => e,
             Ok(()) => damaged(path, "it cannot be read"),
         },
-        ::exr::error::Error::Invalid(what) if what.contains("missing bytes") => damaged(path, "it is cut off"),
+        ::exr::error::Error::Invalid(what) if what.contains("missing bytes") => {
+            damaged(path, "it is cut off")
+        }
         ::exr::error::Error::Invalid(what) | ::exr::error::Error::NotSupported(what) => {
             damaged(path, format!("invalid EXR ({what})"))
         }

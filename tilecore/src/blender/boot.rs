@@ -1,0 +1,111 @@
+//! The shell script that turns a plain login into a warm worker.
+
+use std::fmt::Write as _;
+
+use crate::node::NodeSpec;
+
+/// The worker's Python files, by name.
+pub(super) const WORKER: [(&str, &str); 18] = [
+    ("compat.py", include_str!("worker/compat.py")),
+    ("counts.py", include_str!("worker/counts.py")),
+    ("develop.py", include_str!("worker/develop.py")),
+    ("devices.py", include_str!("worker/devices.py")),
+    ("exr_header.py", include_str!("worker/exr_header.py")),
+    ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
+    ("film.py", include_str!("worker/film.py")),
+    ("finish.py", include_str!("worker/finish.py")),
+    ("needs.py", include_str!("worker/needs.py")),
+    ("outputs.py", include_str!("worker/outputs.py")),
+    ("progress.py", include_str!("worker/progress.py")),
+    ("reads.py", include_str!("worker/reads.py")),
+    ("stage.py", include_str!("worker/stage.py")),
+    ("stitched.py", include_str!("worker/stitched.py")),
+    ("store.py", include_str!("worker/store.py")),
+    ("tiles.py", include_str!("worker/tiles.py")),
+    ("wire.py", include_str!("worker/wire.py")),
+    ("worker.py", include_str!("worker/worker.py")),
+];
+
+/// `text` as one word of a POSIX shell: nothing in it is special. This is the one place where quoting happens.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\0', "").replace('\'', "'\\''"))
+}
+
+/// The script for one worker. `mark` starts every line that the script itself answers with; `run` names this run.
+pub(super) fn script(spec: &NodeSpec, mark: &str, run: &str) -> String {
+    let mut text = String::with_capacity(96 * 1024);
+    text.push_str("{\n");
+    for (name, value) in [
+        ("MARK", mark),
+        ("RUN", run),
+        ("CACHE", spec.cache_dir.as_deref().unwrap_or("")),
+        ("BLENDER", spec.blender.as_deref().unwrap_or("")),
+    ] {
+        let _ = writeln!(text, "{name}={}", quote(value));
+    }
+    let _ = writeln!(text, "NICE={}", spec.nice.map_or(String::new(), |n| n.to_string()));
+    for (name, value) in &spec.env {
+        let _ = writeln!(text, "{name}={}; export {name}", quote(value));
+    }
+    text.push_str("unpack() {\n");
+    for (name, source) in WORKER {
+        let _ = writeln!(text, "cat >{} <<'{mark}' || return 1\n{source}{mark}", quote(name));
+    }
+    text.push_str("}\n");
+    text.push_str(include_str!("boot.sh"));
+    text.push_str("exit 0\n}\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Place;
+
+    #[test]
+    fn quoting_leaves_nothing_special() {
+        for text in ["plain", "it's", "$(touch x)", "`x`", "a\nb", "\\", "", "''"] {
+            let out = std::process::Command::new("/bin/sh")
+                .arg("-c")
+                .arg(format!("printf %s {}", quote(text)))
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8(out.stdout).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_shell_accepts_the_script() {
+        let mut spec = NodeSpec::new("a", Place::Local);
+        spec.env.insert("A".into(), "it's; rm -rf \"$HOME\"".into());
+        let text = script(&spec, "tilectl-0123", "r1");
+        let mut shell = std::process::Command::new("/bin/sh")
+            .arg("-n")
+            .stdin(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        let out = shell.wait_with_output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    #[test]
+    fn every_worker_file_is_sent() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/blender/worker");
+        let mut there: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".py"))
+            .collect();
+        there.sort();
+        assert_eq!(there, WORKER.map(|(name, _)| name));
+    }
+
+    #[test]
+    fn every_worker_file_ends_with_a_line_break() {
+        for (name, source) in WORKER {
+            assert!(source.ends_with('\n'), "{name} would swallow the end of its here-document");
+        }
+    }
+}

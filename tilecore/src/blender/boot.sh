@@ -1,0 +1,105 @@
+# Runs in /bin/sh on the node, after lines that set: MARK CACHE RUN BLENDER NICE, export the user's
+# variables, and define the function unpack, which writes the worker's files into the current directory. All of it is
+# one compound command, so that the shell has read it whole before anything else reads standard input. Finds Blender, starts it as a warm worker, and
+# makes sure that nothing of it is left when the controller goes away.
+LC_ALL=C
+export LC_ALL
+umask 077
+trap '' PIPE
+
+# One line to the controller; everything before the first MARK is a login shell's chatter.
+say() { printf '\n%s %s\n' "$MARK" "$*"; }
+die() { say "error" "$@"; exit 0; }
+
+if [ -z "$CACHE" ]; then
+    if [ -n "${XDG_CACHE_HOME:-}" ]; then CACHE=$XDG_CACHE_HOME/tilectl
+    elif [ -n "${HOME:-}" ]; then CACHE=$HOME/.cache/tilectl
+    else die no_cache "HOME is not set"; fi
+fi
+case $CACHE in
+    "~/"*) CACHE=$HOME/${CACHE#??} ;;
+esac
+HOST=$(uname -n 2>/dev/null | tr -cd 'A-Za-z0-9_-')
+NAME=$HOST-$RUN
+DIR=$CACHE/run/$NAME
+problem=$(mkdir -p "$DIR" 2>&1) && problem=$(cd "$DIR" 2>&1 && : 2>&1 >probe) || die no_cache "$CACHE: $problem"
+cd "$DIR" || die no_cache "$CACHE"
+printf '%s\n' "$$" >pid || die no_cache "$CACHE: no space"
+
+# What runs on this host left behind: their shell is gone, so their Blender must go too.
+for old in "$CACHE"/run/"$HOST"-*; do
+    [ "$old" != "$DIR" ] && [ -f "$old/pid" ] || continue
+    kill -0 "$(cat "$old/pid")" 2>/dev/null && continue
+    [ -f "$old/blender" ] && kill -9 "$(cat "$old/blender")" 2>/dev/null
+    rm -rf "$old"
+done
+
+unpack || die no_cache "$CACHE: no space"
+
+kind_of() {
+    case ${1##*/} in
+        python*) echo python ;;
+        *) echo blender ;;
+    esac
+}
+with_bpy() { "$1" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("bpy") is None)' >/dev/null 2>&1; }
+find_bpy() {
+    for p in python3 python3.13 python3.12 python3.11 python3.10 python "$HOME"/.venv/bin/python "$HOME"/bpy/bin/python; do
+        p=$(command -v "$p" 2>/dev/null) || continue
+        if with_bpy "$p"; then printf '%s\n' "$p"; return 0; fi
+    done
+    return 1
+}
+find_blender() {
+    command -v blender 2>/dev/null && return 0
+    for p in /usr/local/bin/blender /opt/blender/blender /opt/blender*/blender "$HOME"/blender/blender \
+        "$HOME"/blender*/blender "$HOME"/.local/bin/blender "$HOME"/Applications/blender*/blender /snap/bin/blender \
+        /Applications/Blender.app/Contents/MacOS/Blender "$HOME"/Applications/Blender.app/Contents/MacOS/Blender; do
+        if [ -f "$p" ] && [ -x "$p" ]; then printf '%s\n' "$p"; return 0; fi
+    done
+    find_bpy
+}
+case $BLENDER in
+    '') BIN=$(find_blender) || die no_blender "no Blender in PATH, the usual places, or a Python with bpy" ;;
+    bpy) BIN=$(find_bpy) || die no_blender "no Python with bpy" ;;
+    *)
+        case $BLENDER in "~/"*) BLENDER=$HOME/${BLENDER#??} ;; esac
+        BIN=$(command -v "$BLENDER" 2>/dev/null) || die no_blender "$BLENDER is not there or not executable"
+        [ -d "$BIN" ] && BIN=$BIN/blender
+        [ -f "$BIN" ] && [ -x "$BIN" ] || die no_blender "$BIN is not there or not executable"
+        ;;
+esac
+say "blender" "$BIN"
+
+mkfifo in || die no_cache "$CACHE: cannot make a named pipe there"
+if [ "$(kind_of "$BIN")" = python ]; then
+    with_bpy "$BIN" || die no_blender "$BIN has no module bpy"
+    set -- "$BIN" -u "$DIR/worker.py"
+else
+    set -- "$BIN" -b --factory-startup -noaudio -P "$DIR/worker.py"
+fi
+[ -n "$NICE" ] && set -- nice -n "$NICE" "$@"
+
+TILECTL_CACHE=$CACHE TILECTL_RUN=$NAME TILECTL_LOG=$DIR/log TILECTL_OUT=4
+export TILECTL_CACHE TILECTL_RUN TILECTL_LOG TILECTL_OUT
+PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE
+exec 3<&0
+"$@" <in 4>&1 >log 2>&1 3<&- &
+PID=$!
+printf '%s\n' "$PID" >blender
+# Passes requests on; when the controller is gone, gives the worker a moment to end by itself, then ends it.
+(
+    cat <&3 >in
+    sleep 3
+    kill -9 "$PID"
+) >/dev/null 2>&1 &
+FEED=$!
+exec 3<&-
+wait "$PID"
+code=$?
+kill "$FEED" 2>/dev/null
+size=$(wc -c <log)
+log=$(tail -c 6000 log | tr -cd '\11\12\40-\176')
+cd / && rm -rf "$DIR"
+printf '\n%s exit %d %d\n%s\n%s end\n' "$MARK" "$code" "$size" "$log" "$MARK"

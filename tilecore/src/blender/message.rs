@@ -1,0 +1,247 @@
+//! What the worker says, as types; what it says is checked, not believed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::geometry::{Frame, Rect};
+
+/// The worker's first words.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Hello {
+    /// Protocol version, must be ours.
+    pub protocol: u32,
+    /// Blender's version, as it writes it (`3.4.1`, `4.2.0 LTS`).
+    pub version: String,
+    /// Blender's build hash.
+    pub hash: String,
+    /// Path of the program.
+    pub blender: String,
+    /// Logical processor cores.
+    pub cores: u32,
+    /// Memory not in use, bytes.
+    pub memory: Option<u64>,
+    /// Whether this build has `OpenImageDenoise`.
+    pub oidn: bool,
+    /// Free space in the cache directory, bytes.
+    pub free: u64,
+    /// The node's clock, seconds since 1970.
+    pub time: f64,
+    /// The node's own name for itself.
+    #[serde(default)]
+    pub host: String,
+    /// Operating system, as Python names it.
+    #[serde(default)]
+    pub system: String,
+    /// The cache directory.
+    #[serde(default)]
+    pub cache: String,
+}
+
+/// Which picture of the file is rendered, and how: applied before each tile, read back after it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Picture {
+    /// Scene; the file's active one when absent.
+    pub scene: Option<String>,
+    /// Camera; the scene's own, followed through markers as Blender does, when absent.
+    pub camera: Option<String>,
+    /// Frame number.
+    pub frame: i32,
+    /// Override of the seed.
+    pub seed: Option<i32>,
+    /// Override of the samples per pixel.
+    pub samples: Option<u32>,
+    /// Override of the resolution, pixels, before the percentage.
+    pub resolution: Option<(u32, u32)>,
+    /// Override of the resolution percentage.
+    pub percentage: Option<u32>,
+    /// Render threads; Blender's choice when absent.
+    pub threads: Option<u32>,
+    /// Cycles device.
+    pub device: crate::node::Device,
+    /// Whether Blender keeps the synced scene between tiles (F7).
+    pub persistent: bool,
+    /// Tile format, `png` or `exr`.
+    pub format: TileFormat,
+}
+
+/// The two kinds of tile file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TileFormat {
+    /// 8- or 16-bit PNG, stitched as it is.
+    Png,
+    /// 32-bit multilayer `OpenEXR`, stitched and then finished in Blender.
+    Exr,
+}
+
+impl TileFormat {
+    /// File name extension.
+    pub fn extension(self) -> &'static str {
+        match self {
+            TileFormat::Png => "png",
+            TileFormat::Exr => "exr",
+        }
+    }
+}
+
+/// A reason, with a code for programs and a text for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Short name of the reason.
+    pub code: String,
+    /// One sentence or clause.
+    pub text: String,
+    /// What to do about it.
+    #[serde(default)]
+    pub remedy: Option<String>,
+}
+
+/// A scene that must be rendered for the picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// Its name.
+    pub scene: String,
+}
+
+/// What a scene needs to come out exact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// The tile format that suffices.
+    pub tile_format: TileFormat,
+    /// Why stitched PNG tiles alone would differ.
+    #[serde(default)]
+    pub reasons: Vec<Reason>,
+    /// Overlap in pixels.
+    #[serde(default)]
+    pub overlap: u32,
+    /// Scenes to render; empty means the scene itself.
+    #[serde(default)]
+    pub pictures: Vec<Need>,
+    /// Why the frame can only be rendered whole (F12).
+    #[serde(default)]
+    pub whole: Option<String>,
+    /// Why it cannot be rendered exactly at all.
+    #[serde(default)]
+    pub refuse: Vec<Reason>,
+    /// Worth knowing.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Format of the scene's picture, as Blender names it; a movie counts as PNG.
+    #[serde(default)]
+    pub format: Option<String>,
+}
+
+/// A render region that is set in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SceneBorder {
+    /// Whether the image is cropped to it.
+    pub crop: bool,
+    /// Left edge, fraction of the width.
+    pub min_x: f32,
+    /// Right edge.
+    pub max_x: f32,
+    /// Bottom edge, fraction of the height, from the bottom.
+    pub min_y: f32,
+    /// Top edge.
+    pub max_y: f32,
+}
+
+impl SceneBorder {
+    /// The pixels Blender renders for it: float32 products, truncated (F2).
+    pub fn rect(&self, frame: Frame) -> Result<Rect> {
+        let at = |edge: f32, side: u32| ((edge * side as f32) as i64).clamp(0, i64::from(side)) as u32;
+        let (x0, x1) = (at(self.min_x, frame.width()), at(self.max_x, frame.width()));
+        let (y0, y1) = (at(self.min_y, frame.height()), at(self.max_y, frame.height()));
+        Rect::new(x0, frame.height() - y1, x1.saturating_sub(x0), y1.saturating_sub(y0)).map_err(|_| {
+            Error::input("the render region that is set in the file has no pixels").remedy(
+                "Clear or enlarge the render region in Blender (Ctrl-Alt-B clears it) and save the file.",
+            )
+        })
+    }
+}
+
+/// Everything the controller has to know about one scene of the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Facts {
+    /// The scene's name.
+    pub scene: String,
+    /// All scenes of the file.
+    pub scenes: Vec<String>,
+    /// The scene's active camera.
+    pub camera: Option<String>,
+    /// All cameras of the scene.
+    pub cameras: Vec<String>,
+    /// Render engine, as Blender identifies it.
+    pub engine: String,
+    /// Resolution before the percentage, pixels.
+    pub resolution: (u32, u32),
+    /// Resolution percentage.
+    pub percentage: u32,
+    /// Current frame of the file.
+    pub frame: i32,
+    /// First frame, last frame, step.
+    pub frames: (i32, i32, i32),
+    /// Samples per pixel.
+    pub samples: u32,
+    /// Seed.
+    pub seed: i64,
+    /// Render region set in the file.
+    pub border: Option<SceneBorder>,
+    /// Output format of the file (`PNG`, `OPEN_EXR` …).
+    pub format: String,
+    /// `BW`, `RGB` or `RGBA`.
+    pub color_mode: String,
+    /// Bits per channel, as Blender writes it.
+    pub color_depth: String,
+    /// What it takes to come out exact.
+    pub needs: Needs,
+}
+
+/// Settings the worker read back from Blender after applying a [`Picture`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effective {
+    /// Scene.
+    pub scene: String,
+    /// Camera in effect at this frame.
+    pub camera: Option<String>,
+    /// Frame number.
+    pub frame: i32,
+    /// Resolution before the percentage.
+    pub resolution: (u32, u32),
+    /// Resolution percentage.
+    pub percentage: u32,
+    /// Samples per pixel.
+    pub samples: u32,
+    /// Seed before the frame is mixed in.
+    pub seed: i64,
+    /// Render engine.
+    pub engine: String,
+    /// Device in effect.
+    pub device: String,
+}
+
+/// A finished tile in the node's spool.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TileDone {
+    /// The name that was asked for.
+    pub name: String,
+    /// File size.
+    pub bytes: u64,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// Time the render took.
+    pub seconds: f64,
+    /// What was in effect.
+    pub effective: Effective,
+}
+
+/// A tile that an earlier connection left in the node's spool.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Spooled {
+    /// Its name.
+    pub name: String,
+    /// File size.
+    pub bytes: u64,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+}

@@ -1,0 +1,13 @@
+//! Blender on a node: finding and starting it, and talking to the warm worker inside it.
+
+mod boot;
+mod message;
+mod wire;
+mod worker;
+
+pub use message::{
+    Effective, Facts, Hello, Need, Needs, Picture, Reason, SceneBorder, Spooled, TileDone, TileFormat,
+};
+pub use wire::{Message, printable};
+pub(crate) use worker::hex;
+pub use worker::{Booted, Fetch, Worker};

@@ -1,0 +1,379 @@
+//! One warm Blender on a node: started, spoken to, and gone when it is dropped.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::boot;
+use super::message::{Hello, Spooled};
+use super::wire::{Message, Wire, printable};
+use crate::error::{Error, IoContext, Result};
+use crate::node::Node;
+
+/// Version of the protocol this side speaks.
+const PROTOCOL: u32 = 1;
+/// How long a shell may take to say its first word: a login, a queue in front of it, slow disks.
+const SHELL: Duration = Duration::from_secs(60);
+/// How long Blender may take from its start to its first word.
+const START: Duration = Duration::from_secs(180);
+/// A control request (not a render) is answered within this time or the node is taken for dead.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Largest tile or finished file that is fetched, bytes.
+const FILE: u64 = 64 << 30;
+
+/// A worker that has said hello, and what it said.
+pub struct Booted {
+    /// The worker.
+    pub worker: Worker,
+    /// Its first words.
+    pub hello: Hello,
+    /// Seconds from the first byte to the hello.
+    pub seconds: f64,
+}
+
+/// A warm Blender at the other end of a link. Created, used and dropped on one thread.
+pub struct Worker {
+    wire: Wire,
+    next: u64,
+    node: String,
+}
+
+impl Worker {
+    /// Connects to the node and starts Blender there. `patience` is how long the place may queue before its shell
+    /// starts (a cluster), `on_wait` is asked now and then whether to go on waiting.
+    pub fn start(
+        node: &dyn Node,
+        run: &str,
+        patience: Option<Duration>,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Booted> {
+        let began = Instant::now();
+        let mark = format!("tilectl-{run}");
+        let mut wire = Wire::new(node.link()?);
+        wire.send(boot::script(node.spec(), &mark, run).as_bytes())?;
+        let mut worker = Self { wire, next: 0, node: node.name().to_owned() };
+        let blender = worker.shell_says(&mark, patience.unwrap_or(SHELL), go_on)?;
+        worker.wire.watch_for(&mark);
+        let hello: Hello = worker.first_words(&blender, go_on)?;
+        if hello.protocol != PROTOCOL {
+            return Err(
+                Error::node(format!("node {} speaks protocol {}", node.name(), hello.protocol)).fatal()
+            );
+        }
+        Ok(Booted { worker, hello, seconds: began.elapsed().as_secs_f64() })
+    }
+
+    /// Waits for the script's own first word: which Blender it starts, or why it cannot.
+    fn shell_says(
+        &mut self,
+        mark: &str,
+        patience: Duration,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<String> {
+        let until = Instant::now() + patience;
+        loop {
+            let line = match self.wire.line(Duration::from_millis(200)) {
+                Ok(Some(line)) => line,
+                Ok(None) if Instant::now() < until && go_on() => continue,
+                Ok(None) => {
+                    return Err(Error::node(format!("the shell on node {} said nothing", self.node))
+                        .remedy("Check that /bin/sh runs there when you log in by hand."));
+                }
+                Err(e) => {
+                    let words = self.wire.diagnosis();
+                    return Err(e.log(words).within(&format!("the shell on node {} ended", self.node)));
+                }
+            };
+            let Some(rest) = line.strip_prefix(mark) else { continue };
+            let mut words = rest.trim().splitn(2, ' ');
+            let (word, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let rest = printable(rest, 500);
+            match word {
+                "blender" => return Ok(rest),
+                "error" => return Err(self.shell_error(&rest)),
+                _ => {}
+            }
+        }
+    }
+
+    fn shell_error(&self, what: &str) -> Error {
+        let (code, text) = what.split_once(' ').unwrap_or((what, ""));
+        let node = &self.node;
+        match code {
+            "no_blender" => Error::node(format!("node {node} has no Blender: {text}"))
+                .remedy(format!(
+                    "Install Blender there, or say where it is: --node {node},blender=/path/to/blender."
+                ))
+                .fatal(),
+            "no_cache" => Error::node(format!("node {node} cannot keep files: {text}")).remedy(format!(
+                "Free some space there, or choose another place: --node {node},cache=/path/to/directory."
+            )),
+            _ => Error::node(format!("node {node}: {what}")),
+        }
+    }
+
+    fn first_words(&mut self, blender: &str, go_on: &mut dyn FnMut() -> bool) -> Result<Hello> {
+        let until = Instant::now() + START;
+        loop {
+            match self.wire.message(Duration::from_millis(200)) {
+                Ok(Some(message)) if message.head["event"] == "hello" => {
+                    return serde_json::from_value(message.head).map_err(|_| self.nonsense());
+                }
+                Ok(Some(_)) => {}
+                Ok(None) if Instant::now() < until && go_on() => {}
+                Ok(None) => {
+                    return Err(Error::node(format!(
+                        "`{blender}` on node {} did not become a worker",
+                        self.node
+                    ))
+                    .remedy(
+                        "Check that it is Blender 3.4 or newer; start it there by hand with `-b --version`.",
+                    )
+                    .fatal());
+                }
+                Err(e) => {
+                    return Err(e
+                        .within(&format!("`{blender}` on node {} did not become a worker", self.node))
+                        .fatal());
+                }
+            }
+        }
+    }
+
+    fn nonsense(&self) -> Error {
+        Error::node(format!("node {} answered with something unexpected", self.node))
+            .remedy("Check that nothing on that node imitates Blender; run `tilectl nodes check`.")
+    }
+
+    /// Sends a request and returns its id; the answer comes as a [`Message`] later.
+    pub fn send(&mut self, command: &str, mut request: Value, payload: &[u8]) -> Result<u64> {
+        self.next += 1;
+        request["id"] = json!(self.next);
+        request["cmd"] = json!(command);
+        if !payload.is_empty() {
+            request["bytes"] = json!(payload.len());
+        }
+        self.wire.request(&request, payload)?;
+        Ok(self.next)
+    }
+
+    /// The next message, if one arrives within `wait`.
+    pub fn poll(&mut self, wait: Duration) -> Result<Option<Message>> {
+        self.wire.message(wait)
+    }
+
+    /// The answer in `message` if it is to request `id`.
+    pub fn answer<T: DeserializeOwned>(&self, id: u64, message: &Message) -> Option<Result<T>> {
+        (message.head["id"] == json!(id)).then_some(())?;
+        if let Some(error) = message.head.get("error") {
+            return Some(Err(self.refusal(error)));
+        }
+        let ok = message.head.get("ok")?;
+        Some(T::deserialize(ok).map_err(|_| self.nonsense()))
+    }
+
+    /// A refusal of the worker as an error, with what to do where the code says it.
+    fn refusal(&self, error: &Value) -> Error {
+        let text = printable(error["text"].as_str().unwrap_or("no reason given"), 1500);
+        let node = &self.node;
+        match error["code"].as_str().unwrap_or_default() {
+            "no_space" => Error::node(format!("node {node} has no room: {text}"))
+                .remedy("Free some space there (`tilectl clean` drops its cache), or give it another cache directory with cache=DIR."),
+            "no_scene" => Error::input(text).remedy("Name one of these with --scene."),
+            "no_camera" => Error::input(text).remedy("Name a camera of the scene with --camera, or set one in Blender."),
+            "unreadable" => Error::input(format!("Blender cannot open the scene: {text}"))
+                .remedy("Open and save it with the Blender version that the nodes have, or give them a newer Blender."),
+            "no_device" => Error::node(format!("node {node}: {text}"))
+                .remedy("Choose another device=…; `tilectl nodes check` lists what the node has.")
+                .fatal(),
+            "cancelled" => Error::interrupted(text),
+            "corrupt" => Error::node(format!("node {node}: {text}")).remedy("It is sent again by itself."),
+            _ => Error::render(format!("node {node}: {text}")).retryable(),
+        }
+    }
+
+    /// Sends a request and waits for its answer; `go_on` is asked at every other message and at least five times a
+    /// second whether to go on waiting.
+    pub fn call<T: DeserializeOwned>(
+        &mut self,
+        command: &str,
+        request: Value,
+        wait: Option<Duration>,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<T> {
+        let id = self.send(command, request, &[])?;
+        self.wait(id, command, wait.unwrap_or(ANSWER), go_on)
+    }
+
+    fn wait<T: DeserializeOwned>(
+        &mut self,
+        id: u64,
+        what: &str,
+        wait: Duration,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<T> {
+        let until = Instant::now() + wait;
+        loop {
+            if let Some(message) = self.poll(Duration::from_millis(200))?
+                && let Some(answer) = self.answer(id, &message)
+            {
+                return answer;
+            }
+            if !go_on() {
+                return Err(Error::interrupted("stopped"));
+            }
+            if Instant::now() > until {
+                return Err(Error::node(format!("node {} did not answer `{what}` in time", self.node))
+                    .remedy("It is tried again; `tilectl nodes check` shows whether the node is well."));
+            }
+        }
+    }
+
+    /// Sends the part of a file from `offset` on. `sent` is called with the number of bytes after each piece.
+    pub fn put(
+        &mut self,
+        path: &Path,
+        sha256: &str,
+        size: u64,
+        offset: u64,
+        sent: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<()> {
+        use std::io::{Read, Seek, SeekFrom};
+        const PIECE: usize = 1 << 20;
+        /// Requests under way before an answer is waited for: keeps a long, fat pipe full.
+        const WINDOW: usize = 8;
+        let mut file = std::fs::File::open(path).at("read", path)?;
+        file.seek(SeekFrom::Start(offset)).at("read", path)?;
+        let mut at = offset;
+        let mut piece = vec![0; PIECE];
+        let mut waiting = std::collections::VecDeque::new();
+        loop {
+            let want = (size - at).min(PIECE as u64) as usize;
+            file.read_exact(&mut piece[..want]).map_err(|_| {
+                Error::input(format!("{} changed while it was being sent", path.display()))
+                    .remedy("Run the same command again once nothing writes to it.")
+            })?;
+            let head = json!({"sha256": sha256, "size": size, "offset": at});
+            waiting.push_back(self.send("put", head, &piece[..want])?);
+            at += want as u64;
+            if !sent(want as u64) {
+                return Err(Error::interrupted("stopped"));
+            }
+            let last = at >= size;
+            while waiting.len() >= if last { 1 } else { WINDOW } {
+                let Some(id) = waiting.pop_front() else { break };
+                self.wait::<Value>(id, "put", ANSWER, &mut || true)?;
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Fetches a spooled file into `into` (which is created), and checks its size and hash.
+    pub fn fetch(
+        &mut self,
+        job: &str,
+        file: &Spooled,
+        into: &Path,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        let mut fetch = Fetch::begin(self, job, file, into)?;
+        let mut last_word = Instant::now();
+        loop {
+            if let Some(message) = self.poll(Duration::from_millis(200))? {
+                last_word = Instant::now();
+                if fetch.take(self, &message)? {
+                    return Ok(());
+                }
+            }
+            if !go_on() {
+                return Err(Error::interrupted("stopped"));
+            }
+            if last_word.elapsed() > ANSWER {
+                return Err(Error::node(format!("node {} stopped sending", self.node)));
+            }
+        }
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Bytes received and sent so far.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.wire.received, self.wire.sent)
+    }
+}
+
+/// A file on its way from a node's spool, while other messages go by.
+pub struct Fetch {
+    id: u64,
+    path: std::path::PathBuf,
+    file: std::fs::File,
+    hash: Sha256,
+    at: u64,
+    size: u64,
+    sha256: String,
+}
+
+impl Fetch {
+    /// Asks for the file.
+    pub fn begin(worker: &mut Worker, job: &str, file: &Spooled, into: &Path) -> Result<Self> {
+        if file.bytes > FILE {
+            return Err(worker.nonsense());
+        }
+        let out = std::fs::File::create(into).at("write", into)?;
+        let id = worker.send("get", json!({"job": job, "name": file.name, "offset": 0}), &[])?;
+        Ok(Self {
+            id,
+            path: into.to_owned(),
+            file: out,
+            hash: Sha256::new(),
+            at: 0,
+            size: file.bytes,
+            sha256: file.sha256.clone(),
+        })
+    }
+
+    /// Takes a message if it belongs to this file; true when the file is complete, verified and on disk.
+    pub fn take(&mut self, worker: &Worker, message: &Message) -> Result<bool> {
+        if message.head["event"] == "data" && message.head["of"] == json!(self.id) {
+            let end = self.at + message.payload.len() as u64;
+            if message.head["offset"] != json!(self.at) || end > self.size {
+                return Err(worker.nonsense());
+            }
+            self.file.write_all(&message.payload).at("write", &self.path)?;
+            self.hash.update(&message.payload);
+            self.at = end;
+            return Ok(false);
+        }
+        match worker.answer::<Value>(self.id, message) {
+            None => Ok(false),
+            Some(Err(e)) => Err(e),
+            Some(Ok(_)) => {
+                let found = hex(&self.hash.finalize_reset());
+                if self.at != self.size || found != self.sha256 {
+                    return Err(Error::node(format!("a file from node {} arrived damaged", worker.node))
+                        .remedy("It is fetched again by itself; if this repeats, check that node's disk and memory."));
+                }
+                self.file.sync_all().at("write", &self.path)?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,65 @@
+"""What Cycles can compute on here, and choosing it."""
+
+import os
+
+import bpy
+
+from wire import Refused
+
+
+def preferences():
+    addon = bpy.context.preferences.addons.get("cycles")
+    return addon.preferences if addon else None
+
+
+def of_type(kind):
+    """The devices of one kind; asking for a kind that this build lacks gives none."""
+    prefs = preferences()
+    if prefs is None:
+        return []
+    try:
+        prefs.compute_device_type = kind
+        prefs.get_devices_for_type(kind) if hasattr(prefs, "get_devices_for_type") else prefs.get_devices()
+    except (TypeError, ValueError):
+        return []
+    return [d for d in prefs.devices if d.type == kind]
+
+
+def listing():
+    """Names of the devices of every kind."""
+    kinds = {kind: [d.name for d in of_type(kind)] for kind in ("CUDA", "OPTIX", "HIP", "ONEAPI", "METAL")}
+    return {"CPU": ["CPU"], **{k: v for k, v in kinds.items() if v}}
+
+
+def choose(scene, kind):
+    cycles = getattr(scene, "cycles", None)
+    if cycles is None:
+        return
+    prefs = preferences()
+    if kind == "CPU":
+        if prefs is not None:
+            prefs.compute_device_type = "NONE"
+        cycles.device = "CPU"
+        return
+    found = of_type(kind)
+    if not found:
+        raise Refused("no_device", f"no {kind} device is usable by this Blender here")
+    for device in prefs.devices:
+        device.use = device.type == kind
+    cycles.device = "GPU"
+
+
+def of(scene):
+    cycles = getattr(scene, "cycles", None)
+    if cycles is None or cycles.device == "CPU":
+        return "CPU"
+    prefs = preferences()
+    return prefs.compute_device_type if prefs else "CPU"
+
+
+def memory():
+    """Bytes of memory not in use, or None where the system does not say."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None

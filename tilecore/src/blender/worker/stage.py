@@ -1,0 +1,299 @@
+"""What happens to the scene: open, look, set up a picture, render a tile, probe, finish. Main thread only."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import bpy
+
+import counts
+import devices
+import files_of_scene
+import finish
+import needs
+import progress
+import store
+import tiles
+from wire import Refused
+
+
+class Stage:
+    def __init__(self, wire, files):
+        self.wire = wire
+        self.files = files
+        self.picture = None
+        self.pictures = {}
+        self.path = None
+        self.tree = None
+        self.rendering = None
+        self.unwanted = None
+        self.breaks = 0
+        self.log = progress.Log(os.environ.get("TILECTL_LOG"))
+
+    def hello(self):
+        build = bpy.app.build_hash
+        return {
+            "version": bpy.app.version_string,
+            "hash": build.decode("ascii", "replace") if isinstance(build, bytes) else str(build),
+            "blender": bpy.app.binary_path or sys.executable,
+            "cores": os.cpu_count() or 1,
+            "memory": devices.memory(),
+            "oidn": bool(needs.has_denoiser()),
+            "free": self.files.free(),
+            "time": time.time(),
+            "host": os.uname().nodename if hasattr(os, "uname") else "",
+            "system": sys.platform,
+        }
+
+    # Opening and looking
+
+    def do_open(self, request):
+        """Lays the files out and opens the scene; scripts in it stay off unless asked for."""
+        self.tree = self.files.lay_out(request["layout"], request["files"])
+        path = os.path.join(self.tree, *request["main"])
+        self.picture = None
+        started = time.perf_counter()
+        self.load(path, request)
+        files_of_scene.remap(self.tree, request.get("remap", []))
+        self.path = path
+        return {"seconds": time.perf_counter() - started}
+
+    def load(self, path, request):
+        try:
+            bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=bool(request.get("scripts")))
+        except RuntimeError as e:
+            # Blender repeats the path on this node, which says nothing to the user.
+            reason = str(e).strip().replace(path, os.path.basename(path)).rpartition("': ")[2]
+            raise Refused("unreadable", reason.removeprefix("Error: ").strip())
+        if not bpy.data.filepath:
+            raise Refused("unreadable", "Blender did not open the file")
+
+    def do_devices(self, request):
+        return devices.listing()
+
+    def do_files(self, request):
+        """Every file the scene refers to, as it stands there."""
+        return {"files": files_of_scene.listing()}
+
+    def do_look(self, request):
+        """Everything that the controller has to know about one scene of the file."""
+        scene = self.scene_of(request.get("picture") or {})
+        r = scene.render
+        cycles = getattr(scene, "cycles", None)
+        image = r.image_settings
+        return {
+            "scene": scene.name,
+            "scenes": [s.name for s in bpy.data.scenes],
+            "camera": scene.camera.name if scene.camera else None,
+            "cameras": [o.name for o in scene.objects if o.type == "CAMERA"],
+            "engine": r.engine,
+            "resolution": [r.resolution_x, r.resolution_y],
+            "percentage": r.resolution_percentage,
+            "frame": scene.frame_current,
+            "frames": [scene.frame_start, scene.frame_end, scene.frame_step],
+            "samples": int(cycles.samples) if cycles else 0,
+            "seed": int(cycles.seed) if cycles else 0,
+            "border": self.border_of(r),
+            "format": image.file_format,
+            "color_mode": image.color_mode,
+            "color_depth": image.color_depth,
+            "needs": needs.needs(scene),
+        }
+
+    @staticmethod
+    def border_of(r):
+        if not r.use_border:
+            return None
+        return {"crop": r.use_crop_to_border,
+                "min_x": r.border_min_x, "max_x": r.border_max_x, "min_y": r.border_min_y, "max_y": r.border_max_y}
+
+    @staticmethod
+    def scene_of(picture):
+        name = picture.get("scene")
+        if not name:
+            return bpy.context.scene
+        scene = bpy.data.scenes.get(name)
+        if scene is None:
+            raise Refused("no_scene", f"the file has no scene {name!r}; it has "
+                          + ", ".join(repr(s.name) for s in bpy.data.scenes))
+        return scene
+
+    # Setting up
+
+    def do_setup(self, request):
+        return self.set_up(request["picture"])
+
+    def set_up(self, picture):
+        """Makes `picture` what is rendered next, and reads back what came of it. Does nothing when it already is."""
+        if picture == self.picture:
+            return self.effective
+        self.picture = None
+        scene = self.scene_of(picture)
+        r = scene.render
+        if bpy.context.window is not None and bpy.context.window.scene != scene:
+            bpy.context.window.scene = scene
+        camera = picture.get("camera")
+        if picture.get("resolution"):
+            r.resolution_x, r.resolution_y = picture["resolution"]
+        if picture.get("percentage"):
+            r.resolution_percentage = picture["percentage"]
+        cycles = getattr(scene, "cycles", None)
+        if cycles:
+            if picture.get("samples"):
+                cycles.samples = picture["samples"]
+            if picture.get("seed") is not None:
+                cycles.seed = picture["seed"]
+        if picture.get("threads"):
+            r.threads_mode, r.threads = "FIXED", picture["threads"]
+        else:
+            r.threads_mode = "AUTO"
+        devices.choose(scene, picture.get("device") or "CPU")
+        r.use_persistent_data = bool(picture.get("persistent", True))
+        scene.frame_set(picture["frame"])
+        if camera:
+            chosen = scene.objects.get(camera)
+            if chosen is None or chosen.type != "CAMERA":
+                names = ", ".join(repr(o.name) for o in scene.objects if o.type == "CAMERA") or "none"
+                raise Refused("no_camera", f"the scene {scene.name!r} has no camera {camera!r}; it has {names}")
+            for marker in scene.timeline_markers:
+                marker.camera = None
+            scene.camera = chosen
+        if scene.camera is None:
+            raise Refused("no_camera", f"the scene {scene.name!r} has no camera to render through")
+        tiles.configure(scene, picture["format"])
+        self.effective = self.read_back(scene)
+        self.picture = picture
+        return self.effective
+
+    @staticmethod
+    def read_back(scene):
+        r = scene.render
+        cycles = getattr(scene, "cycles", None)
+        return {
+            "scene": scene.name,
+            "camera": scene.camera.name if scene.camera else None,
+            "frame": scene.frame_current,
+            "resolution": [r.resolution_x, r.resolution_y],
+            "percentage": r.resolution_percentage,
+            "samples": int(cycles.samples) if cycles else 0,
+            "seed": int(cycles.seed) if cycles else 0,
+            "engine": r.engine,
+            "device": devices.of(scene),
+        }
+
+    # Rendering
+
+    def do_render(self, request):
+        """One tile into the spool: written under another name, hashed, renamed, reported."""
+        effective = self.set_up(request["picture"])
+        scene = self.scene_of(request["picture"])
+        name = store.checked(store.TOKEN, request["name"], "tile name")
+        folder = self.files.spool_dir(request["job"])
+        draft = os.path.join(folder, f"{name}.{self.files.run_name}.draft")
+        watch = counts.Watch(scene)
+        try:
+            seconds = self.render(scene, request["border"], draft, request)
+            if bpy.app.version < (4, 0, 0):
+                watch.feed(self.log.said())
+            if self.unwanted == request["id"]:
+                raise Refused("cancelled", "given up")
+            if not os.path.exists(draft):
+                raise Refused("no_image", "Blender wrote no image: " + (self.log.tail(300) or "no reason given"))
+            watch.seal(draft)
+            size, digest = os.path.getsize(draft), store.digest_of(draft)
+            with open(draft, "rb") as f:
+                os.fsync(f.fileno())
+            os.replace(draft, os.path.join(folder, name))
+        except counts.NotTold as e:
+            raise Refused("failed", str(e))
+        finally:
+            watch.close()
+            try:
+                os.unlink(draft)
+            except OSError:
+                pass
+        return {"name": name, "bytes": size, "sha256": digest, "seconds": seconds, "effective": effective}
+
+    def render(self, scene, border, path, request):
+        r = scene.render
+        if border is None:
+            r.use_border = r.use_crop_to_border = False
+        else:
+            r.use_border = r.use_crop_to_border = True
+            r.border_min_x, r.border_max_x, r.border_min_y, r.border_max_y = border
+        r.filepath = path
+        r.use_file_extension = False
+        if hasattr(r, "use_overwrite"):
+            r.use_overwrite, r.use_placeholder = True, False
+        self.log.begin(lambda done, of: self.wire.send(
+            {"event": "progress", "id": request["id"], "done": done, "of": of}))
+        self.rendering = request["id"]
+        started = time.perf_counter()
+        try:
+            bpy.ops.render.render(write_still=True, scene=scene.name)
+        except RuntimeError as e:
+            raise Refused("render", str(e).strip().removeprefix("Error: ").strip())
+        finally:
+            self.rendering = None
+            self.log.end()
+        return time.perf_counter() - started
+
+    def do_finish(self, request):
+        """The final picture of the stitched frames, and whatever else the scene writes, into the spool."""
+        self.set_up(request["picture"])
+        scene = self.scene_of(request["picture"])
+        frames = {name: self.files.path_of(store.checked(store.DIGEST, digest, "SHA-256"))
+                  for name, digest in request["stitched"]}
+        folder = self.files.spool_dir(request["job"])
+        output = os.path.join(folder, f"final.{self.files.run_name}.draft")
+        try:
+            made = finish.finish(scene, frames, output, request.get("format"), work_dir=folder)["files"]
+        except finish.Unfinished as e:
+            raise Refused("unfinished", str(e))
+        finally:
+            self.picture = None
+        answer = []
+        for number, file in enumerate(made):
+            name = f"final-{number}.{self.files.run_name}.out"
+            path = os.path.join(folder, name)
+            os.replace(file["path"], path)
+            answer.append({"name": name, "bytes": os.path.getsize(path), "sha256": store.digest_of(path),
+                           "suffix": file.get("view_suffix"), "target": file.get("target")})
+        return {"files": answer}
+
+    def do_probe(self, request):
+        """Times small renders: each of `patches` has a border and a number of samples."""
+        answer = []
+        self.set_up(request["picture"])
+        scene = self.scene_of(request["picture"])
+        cycles = getattr(scene, "cycles", None)
+        samples = cycles.samples if cycles else 0
+        path = os.path.join(self.files.spool_dir(request["job"]), f"probe.{self.files.run_name}.draft")
+        deadline = time.perf_counter() + float(request.get("seconds", 60))
+        try:
+            for patch in request["patches"]:
+                if cycles:
+                    cycles.samples = patch["samples"]
+                answer.append(self.render(scene, patch["border"], path, request))
+                if time.perf_counter() > deadline:
+                    break
+        finally:
+            if cycles:
+                cycles.samples = samples
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+        return {"seconds": answer}
+
+    def give_up(self, target):
+        """Breaks off the running render without ending Blender; Blender takes one such break in its life."""
+        # As a Python module Blender has no such break: the signal would reach Python.
+        if target is None or self.rendering != target or self.breaks or not bpy.app.binary_path:
+            return False
+        self.breaks += 1
+        self.unwanted = target
+        os.kill(os.getpid(), signal.SIGINT)
+        return True

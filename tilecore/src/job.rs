@@ -1,0 +1,198 @@
+//! What is rendered: what the user asked for, and the identity by which a job is known again.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::blender::TileFormat;
+use crate::error::{Error, IoContext, Result};
+use crate::geometry::{Frame, Rect};
+use crate::plan::Tiling;
+
+/// What the user asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The .blend file.
+    pub blend: PathBuf,
+    /// Frame number.
+    pub frame: i32,
+    /// Scene; the file's active one when absent.
+    pub scene: Option<String>,
+    /// Camera; the scene's own when absent.
+    pub camera: Option<String>,
+    /// Seed; the scene's own when absent.
+    pub seed: Option<i32>,
+    /// Samples per pixel; the scene's own when absent.
+    pub samples: Option<u32>,
+    /// Resolution before the percentage; the scene's own when absent.
+    pub resolution: Option<(u32, u32)>,
+    /// Resolution percentage; the scene's own when absent.
+    pub percentage: Option<u32>,
+    /// Tile format; what the scene needs when absent.
+    pub tile_format: Option<TileFormat>,
+    /// Overlap in pixels; what the scene needs when absent.
+    pub overlap: Option<u32>,
+    /// How the frame is cut.
+    pub tiling: Tiling,
+    /// Whether Blender keeps the scene between tiles (F7).
+    pub persistent: bool,
+    /// Whether scripts in the file may run on the nodes.
+    pub scripts: bool,
+    /// Whether files that the scene refers to may be missing.
+    pub allow_missing: bool,
+    /// Whether nodes with other Blender versions may take part.
+    pub mixed_versions: bool,
+    /// Whether a frame that cannot be exact in tiles is cut all the same.
+    pub force_tiles: bool,
+}
+
+impl Request {
+    /// A request for one frame with everything else as the scene has it.
+    pub fn new(blend: impl Into<PathBuf>, frame: i32) -> Self {
+        Self {
+            blend: blend.into(),
+            frame,
+            scene: None,
+            camera: None,
+            seed: None,
+            samples: None,
+            resolution: None,
+            percentage: None,
+            tile_format: None,
+            overlap: None,
+            tiling: Tiling::Auto,
+            persistent: true,
+            scripts: false,
+            allow_missing: false,
+            mixed_versions: false,
+            force_tiles: false,
+        }
+    }
+
+    /// Looks at the .blend file before anything starts.
+    pub fn check(&self) -> Result<()> {
+        use std::io::Read;
+        let path = &self.blend;
+        let shown = path.display();
+        let choose = "Name a .blend file that Blender saved.";
+        let meta = std::fs::metadata(path).map_err(|e| {
+            Error::input(format!("cannot read {shown}: {}", crate::error::reason(&e)))
+                .remedy("Check the path.")
+        })?;
+        if meta.is_dir() {
+            return Err(Error::input(format!("{shown} is a directory")).remedy(choose));
+        }
+        let mut head = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|f| f.take(12).read_to_end(&mut head))
+            .at("read", path)
+            .map_err(|e| Error::input(e.to_string()).remedy("Make the file readable for yourself."))?;
+        if head.is_empty() {
+            return Err(Error::input(format!("{shown} is empty")).remedy(choose));
+        }
+        // Plain, gzip (to 2.9x) and Zstandard (from 3.0).
+        let known = head.starts_with(b"BLENDER")
+            || head.starts_with(&[0x1f, 0x8b])
+            || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+        if !known {
+            return Err(Error::input(format!("{shown} is not a .blend file")).remedy(choose));
+        }
+        Ok(())
+    }
+}
+
+/// One input file by what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Its path, as the scene's folder sees it where that is possible.
+    pub path: String,
+    /// SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// Everything that decides what the pixels are. Two jobs with equal identity have equal tiles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The .blend first, then everything it refers to.
+    pub files: Vec<InputFile>,
+    /// Scene.
+    pub scene: String,
+    /// Camera in effect.
+    pub camera: Option<String>,
+    /// Frame number.
+    pub frame: i32,
+    /// Seed before the frame is mixed in.
+    pub seed: i64,
+    /// Samples per pixel.
+    pub samples: u32,
+    /// Size of the whole frame.
+    pub size: Frame,
+    /// The part of it that is rendered.
+    pub region: Rect,
+    /// Tile format.
+    pub format: TileFormat,
+    /// Overlap in pixels.
+    pub overlap: u32,
+    /// Scenes that are rendered for it, one picture each.
+    pub pictures: Vec<String>,
+    /// Blender's version.
+    pub blender: String,
+    /// Blender's build hash.
+    pub hash: String,
+    /// Whether scripts in the file ran.
+    pub scripts: bool,
+}
+
+impl Identity {
+    /// A name for it: 32 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let text = ron::to_string(self).unwrap_or_default();
+        crate::blender::hex(&Sha256::digest(text.as_bytes())[..16])
+    }
+
+    /// What differs in `now` from what this one was, for people; empty when nothing does.
+    pub fn differences(&self, now: &Identity) -> Vec<String> {
+        let mut changes = Vec::new();
+        for file in &now.files {
+            match self.files.iter().find(|f| f.path == file.path) {
+                Some(before) if before.sha256 == file.sha256 => {}
+                Some(_) => changes.push(format!("{} has changed", file.path)),
+                None => changes.push(format!("{} is new", file.path)),
+            }
+        }
+        for file in &self.files {
+            if !now.files.iter().any(|f| f.path == file.path) {
+                changes.push(format!("{} is gone", file.path));
+            }
+        }
+        changes.truncate(8);
+        let none = || "none".to_owned();
+        let mut compare = |what: &str, before: String, after: String| {
+            if before != after {
+                changes.push(format!("{what} was {before}, now {after}"));
+            }
+        };
+        compare("the scene", self.scene.clone(), now.scene.clone());
+        compare(
+            "the camera",
+            self.camera.clone().unwrap_or_else(none),
+            now.camera.clone().unwrap_or_else(none),
+        );
+        compare("the frame", self.frame.to_string(), now.frame.to_string());
+        compare("the seed", self.seed.to_string(), now.seed.to_string());
+        compare("the number of samples", self.samples.to_string(), now.samples.to_string());
+        compare("the size", self.size.to_string(), now.size.to_string());
+        compare("the region", self.region.to_string(), now.region.to_string());
+        compare("the tile format", self.format.extension().into(), now.format.extension().into());
+        compare("the overlap", self.overlap.to_string(), now.overlap.to_string());
+        compare("the scenes to render", self.pictures.join(", "), now.pictures.join(", "));
+        compare(
+            "Blender",
+            format!("{} ({})", self.blender, self.hash),
+            format!("{} ({})", now.blender, now.hash),
+        );
+        compare("the running of scripts", self.scripts.to_string(), now.scripts.to_string());
+        changes
+    }
+}

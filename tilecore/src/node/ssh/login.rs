@@ -1,0 +1,195 @@
+//! Logging in: the agent's keys, then key files.
+
+use std::path::Path;
+
+use libssh2_sys as raw;
+use ssh2::{ErrorCode, Session};
+
+use super::key::Identity;
+use super::known_hosts::fingerprint;
+use super::options::SshOptions;
+use super::target::Target;
+use crate::error::{Error, Result};
+
+/// How one attempt ended.
+enum Outcome {
+    In,
+    /// The server does not take this key.
+    Refused,
+    /// The server would take the key, but it could not be used.
+    Unusable,
+    /// The server ended the connection.
+    Ended(String),
+}
+
+impl Outcome {
+    fn of(result: Result<(), ssh2::Error>) -> Self {
+        let Err(e) = result else { return Outcome::In };
+        let ErrorCode::Session(code) = e.code() else { return Outcome::Unusable };
+        match code {
+            raw::LIBSSH2_ERROR_AUTHENTICATION_FAILED => Outcome::Refused,
+            raw::LIBSSH2_ERROR_SOCKET_SEND
+            | raw::LIBSSH2_ERROR_SOCKET_RECV
+            | raw::LIBSSH2_ERROR_SOCKET_DISCONNECT
+            | raw::LIBSSH2_ERROR_SOCKET_TIMEOUT
+            | raw::LIBSSH2_ERROR_TIMEOUT => Outcome::Ended(e.message().to_owned()),
+            // libssh2 reports a connection that ended during the exchange with the code of a bad signature.
+            raw::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if e.message().starts_with("Waiting for") => {
+                Outcome::Ended(e.message().to_owned())
+            }
+            _ => Outcome::Unusable,
+        }
+    }
+}
+
+/// What was tried, for the message when nothing worked.
+#[derive(Default)]
+struct Trail {
+    tried: Vec<String>,
+    /// Public keys that the server does not take; not worth a second attempt.
+    refused: Vec<Vec<u8>>,
+    attempts: usize,
+}
+
+impl Trail {
+    /// Notes an attempt; `Some` ends the search.
+    fn note(
+        &mut self,
+        target: &Target,
+        what: &str,
+        key: Option<&[u8]>,
+        outcome: Outcome,
+    ) -> Option<Result<()>> {
+        self.attempts += 1;
+        match outcome {
+            Outcome::In => return Some(Ok(())),
+            Outcome::Refused => {
+                self.tried.push(format!("{what} is not accepted there"));
+                self.refused.extend(key.map(<[u8]>::to_vec));
+            }
+            Outcome::Unusable => self.tried.push(format!("{what} could not be used")),
+            Outcome::Ended(reason) => {
+                let error = Error::node(format!(
+                    "{target} ended the connection during the login, at key {} ({what}): {}",
+                    self.attempts,
+                    reason.to_lowercase()
+                ));
+                return Some(Err(error.remedy(format!(
+                    "If your agent holds many keys, set IdentityFile and IdentitiesOnly for `{}` in ~/.ssh/config.",
+                    target.alias
+                ))));
+            }
+        }
+        None
+    }
+}
+
+/// Logs in over a session whose host key was checked. Says which key did it.
+pub(super) fn log_in(session: &Session, target: &Target, options: &SshOptions) -> Result<String> {
+    let identities: Vec<Identity> =
+        target.identities.iter().filter_map(|path| Identity::read(path)).collect();
+    let mut trail = Trail::default();
+    if let Some(socket) = &target.agent
+        && let Some(key) = with_agent(session, target, socket, &identities, &mut trail)?
+    {
+        return Ok(key);
+    }
+    for identity in &identities {
+        let (Some(private), public) = (&identity.private, identity.public.as_ref()) else { continue };
+        if public.is_some_and(|public| trail.refused.contains(public)) {
+            continue;
+        }
+        let what = identity.path.display().to_string();
+        let line = identity.public_line();
+        let attempt = |passphrase: Option<&str>| {
+            session.userauth_pubkey_memory(&target.user, line.as_deref(), private, passphrase)
+        };
+        let mut outcome = if identity.encrypted && line.is_none() {
+            Outcome::Unusable // Without the public key nothing can be asked of the server before the passphrase.
+        } else {
+            // For an encrypted key this asks the server whether it would do, before the user is asked for anything.
+            Outcome::of(attempt(None))
+        };
+        if identity.encrypted && matches!(outcome, Outcome::Unusable) {
+            let unlocked = options.with_passphrase(&identity.path, |passphrase| {
+                outcome = Outcome::of(attempt(Some(passphrase)));
+                !matches!(outcome, Outcome::Unusable)
+            });
+            match unlocked {
+                None => {
+                    trail.tried.push(format!("{what} needs a passphrase"));
+                    continue;
+                }
+                Some(false) => {
+                    trail.tried.push(format!("the passphrase of {what} is wrong"));
+                    continue;
+                }
+                Some(true) => {}
+            }
+        }
+        if let Some(end) = trail.note(target, &what, public.map(Vec::as_slice), outcome) {
+            return end.map(|()| format!("key {what}"));
+        }
+    }
+    Err(refused(target, &trail))
+}
+
+/// Tries the keys that the agent holds: those that are configured first, in their order.
+fn with_agent(
+    session: &Session,
+    target: &Target,
+    socket: &Path,
+    identities: &[Identity],
+    trail: &mut Trail,
+) -> Result<Option<String>> {
+    let held = session.agent().and_then(|mut agent| {
+        agent.set_identity_path(socket)?;
+        agent.connect()?;
+        agent.list_identities()?;
+        let held = agent.identities()?;
+        Ok((agent, held))
+    });
+    let (agent, mut held) = match held {
+        Ok(held) => held,
+        Err(e) => {
+            trail.tried.push(format!("the agent does not answer ({})", e.message()));
+            return Ok(None);
+        }
+    };
+    let rank = |blob: &[u8]| identities.iter().position(|i| i.public.as_deref() == Some(blob));
+    if target.identities_only {
+        held.retain(|key| rank(key.blob()).is_some());
+    }
+    held.sort_by_key(|key| rank(key.blob()).unwrap_or(usize::MAX));
+    if held.is_empty() {
+        trail.tried.push("the agent holds no key for it".to_owned());
+    }
+    for key in &held {
+        let comment: String = key.comment().chars().filter(|c| !c.is_control()).take(60).collect();
+        let what = format!("the agent's key {comment} {}", fingerprint(key.blob()));
+        let outcome = Outcome::of(agent.userauth(&target.user, key));
+        if let Some(end) = trail.note(target, &what, Some(key.blob()), outcome) {
+            return end.map(|()| Some(what));
+        }
+    }
+    Ok(None)
+}
+
+fn refused(target: &Target, trail: &Trail) -> Error {
+    let tried = if trail.tried.is_empty() {
+        "there is no key to log in with".to_owned()
+    } else {
+        trail.tried.join("; ")
+    };
+    let locked = trail.tried.iter().any(|t| t.ends_with("needs a passphrase"));
+    let remedy = if locked {
+        "Load the key into your agent with `ssh-add`, or run this in a terminal, where it can ask.".to_owned()
+    } else {
+        let port = if target.port == 22 { String::new() } else { format!("-p {} ", target.port) };
+        format!(
+            "`ssh {}` must work without a password: `ssh-copy-id {port}{}@{}` copies your key there.",
+            target.alias, target.user, target.host
+        )
+    };
+    Error::node(format!("cannot log in to {target}: {tried}")).remedy(remedy).fatal()
+}

@@ -1,0 +1,455 @@
+//! The render loop: it owns all state of a run, hears what slots report, and gives them orders.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::meeting::Meeting;
+use super::output::Target;
+use super::seat::{Seat, Stage};
+use super::slot::{FinishedFile, Order, Report, Slot, Tile};
+use super::work::Work;
+use super::{Cancel, Options, Outcome};
+use crate::blender::TileDone;
+use crate::dispatch::{self, Action, Dispatch, Input};
+use crate::error::{Error, Result};
+use crate::events::{Event, Sink};
+use crate::job::Request;
+use crate::node::Node;
+use crate::state::{NodeRecord, Record, TileRecord, now};
+
+/// How long the loop sleeps when nothing is reported.
+const TICK: Duration = Duration::from_millis(200);
+
+pub(super) struct Control<'a, 'b> {
+    pub(super) request: &'a Request,
+    pub(super) options: &'a Options,
+    pub(super) cancel: &'a Cancel,
+    pub(super) sink: &'a mut Sink<'b>,
+    pub(super) seats: Vec<Seat>,
+    threads: Vec<JoinHandle<()>>,
+    reports: Receiver<(usize, Report)>,
+    abort: Arc<AtomicBool>,
+    pub(super) job: Arc<OnceLock<String>>,
+    pub(super) began: Instant,
+    pub(super) meeting: Meeting,
+    pub(super) work: Option<Work>,
+    dispatch: Option<Dispatch>,
+    /// File names of stored pieces, to discard them by.
+    files: HashMap<u64, String>,
+    /// Tiles rendered in this run.
+    pub(super) rendered: usize,
+    /// Tiles that the plan has.
+    planned: usize,
+    complete: bool,
+    draining: bool,
+    told: Instant,
+    pub(super) target: Target,
+    /// The slot that finishes, and what came of it.
+    pub(super) awaited: Option<usize>,
+    pub(super) finished: Option<Result<Vec<FinishedFile>>>,
+}
+
+impl<'a, 'b> Control<'a, 'b> {
+    /// Checks what can be checked before anything starts.
+    pub(super) fn new(
+        request: &'a Request,
+        nodes: &[Arc<dyn Node>],
+        options: &'a Options,
+        cancel: &'a Cancel,
+        sink: &'a mut Sink<'b>,
+    ) -> Result<Self> {
+        let target = Target::new(&options.output)?;
+        let (sender, reports) = unbounded();
+        let mut control = Self {
+            request,
+            options,
+            cancel,
+            sink,
+            seats: Vec::new(),
+            threads: Vec::new(),
+            reports,
+            abort: Arc::default(),
+            job: Arc::default(),
+            began: Instant::now(),
+            meeting: Meeting::new(request)?,
+            work: None,
+            dispatch: None,
+            files: HashMap::new(),
+            rendered: 0,
+            planned: 0,
+            complete: false,
+            draining: false,
+            told: Instant::now(),
+            target,
+            awaited: None,
+            finished: None,
+        };
+        control.seat_all(nodes, &sender)?;
+        Ok(control)
+    }
+
+    /// One thread per slot.
+    fn seat_all(&mut self, nodes: &[Arc<dyn Node>], reports: &Sender<(usize, Report)>) -> Result<()> {
+        let run = format!("{:08x}{:08x}", std::process::id(), (now() * 1000.0) as u64 & 0xffff_ffff);
+        for (at, node) in nodes.iter().enumerate().filter(|(_, n)| n.spec().enabled) {
+            let spec = node.spec();
+            if nodes[..at].iter().any(|other| other.name() == spec.name) {
+                return Err(Error::input(format!("two nodes are called `{}`", spec.name))
+                    .remedy("Give one of them another name with name=…."));
+            }
+            for number in 0..spec.slots {
+                let index = self.seats.len();
+                let (orders, inbox) = unbounded();
+                let name =
+                    if spec.slots > 1 { format!("{}#{}", spec.name, number + 1) } else { spec.name.clone() };
+                let slot = Slot {
+                    index,
+                    node: Arc::clone(node),
+                    run: run.clone(),
+                    job: Arc::clone(&self.job),
+                    orders: inbox,
+                    reports: reports.clone(),
+                    abort: Arc::clone(&self.abort),
+                };
+                let thread = std::thread::Builder::new()
+                    .name(format!("slot {name}"))
+                    .spawn(move || slot.run())
+                    .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
+                self.threads.push(thread);
+                self.seats.push(Seat {
+                    name,
+                    node: at,
+                    device: spec.device,
+                    threads: spec.threads,
+                    orders,
+                    stage: Stage::Booting,
+                    hello: None,
+                    start_s: 0.0,
+                    sync_s: 0.0,
+                    rate: None,
+                    fixed_s: None,
+                    losses: 0,
+                    trouble: None,
+                });
+            }
+        }
+        if self.seats.is_empty() {
+            return Err(Error::input("no node takes part")
+                .remedy("Name one with --node, for example --node local, or enable one in the config."));
+        }
+        Ok(())
+    }
+
+    pub(super) fn emit(&mut self, event: Event) {
+        (self.sink)(event);
+    }
+
+    /// Seconds since the run began: the clock of the dispatcher.
+    pub(super) fn clock(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    pub(super) fn run(mut self) -> Result<Outcome> {
+        let result = self.drive();
+        if let (Err(e), Some(work)) = (&result, self.work.as_mut()) {
+            // The state file may be what failed; the error that is returned says so already.
+            let _ = work.dir.append(&Record::Stopped { reason: e.to_string(), at: now() });
+        }
+        if result.is_ok() {
+            self.part_ways();
+        }
+        self.abort.store(true, Ordering::Relaxed);
+        // A work directory is worth keeping for its tiles.
+        let keep =
+            self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| !w.tiles.is_empty()));
+        if let Some(work) = self.work.take().filter(|_| !keep) {
+            work.dir.remove()?;
+        }
+        result
+    }
+
+    /// Lets every node forget the job's spool, and waits a moment for it.
+    fn part_ways(&mut self) {
+        for seat in self.seats.iter().filter(|s| s.stage != Stage::Off) {
+            seat.order(Order::Forget);
+            seat.order(Order::Stop);
+        }
+        let until = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < until && self.threads.iter().any(|t| !t.is_finished()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn drive(&mut self) -> Result<Outcome> {
+        for slot in 0..self.seats.len() {
+            let node = self.seats[slot].name.clone();
+            self.emit(Event::Connecting { slot, node });
+            self.seats[slot].order(Order::Boot(Duration::ZERO));
+        }
+        while !self.met() {
+            self.step()?;
+        }
+        if self.todo().iter().any(|rects| !rects.is_empty()) {
+            self.plan()?;
+            while !self.complete {
+                self.step()?;
+            }
+        }
+        if self.draining && self.todo().iter().any(|rects| !rects.is_empty()) {
+            return Err(self.interrupted());
+        }
+        self.conclude()
+    }
+
+    fn todo(&self) -> Vec<Vec<crate::geometry::Rect>> {
+        self.work.as_ref().map(Work::todo).unwrap_or_default()
+    }
+
+    fn interrupted(&self) -> Error {
+        let done: u64 = self.work.iter().flat_map(|w| &w.tiles).map(|t| t.region.area()).sum();
+        let of = self.work.as_ref().map_or(0, Work::area);
+        let percent = (done.min(of) * 100).checked_div(of).unwrap_or(0);
+        Error::interrupted(format!("stopped; {percent} % of the picture is finished and kept"))
+            .remedy("Run the same command again to go on from there.")
+    }
+
+    /// Waits for one report, or for nothing, and does what follows from it.
+    pub(super) fn step(&mut self) -> Result<()> {
+        if self.cancel.aborts() || (self.cancel.drains() && self.dispatch.is_none()) {
+            return Err(self.interrupted());
+        }
+        if self.cancel.drains() && !self.draining {
+            self.draining = true;
+            self.emit(Event::Draining);
+            self.feed(Input::Drain)?;
+        }
+        match self.reports.recv_timeout(TICK) {
+            Ok((slot, report)) => self.take(slot, report)?,
+            Err(RecvTimeoutError::Timeout) => self.feed(Input::Tick)?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(
+                    Error::render("every node's thread has ended").remedy("Run the same command again.")
+                );
+            }
+        }
+        if self.told.elapsed() >= TICK {
+            self.told = Instant::now();
+            self.tell_progress();
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_progress(&mut self) {
+        let (Some(dispatch), Some(work)) = (&self.dispatch, &self.work) else { return };
+        let run = dispatch.progress(self.clock());
+        let before = work.area().saturating_sub(run.of_pixels) as f64 / work.area().max(1) as f64;
+        let event = Event::Progress {
+            done: before + (1.0 - before) * run.done,
+            tiles: work.tiles.len(),
+            of: work.tiles.len() + self.planned.saturating_sub(run.tiles),
+            eta: run.eta,
+        };
+        self.emit(event);
+    }
+
+    fn take(&mut self, slot: usize, report: Report) -> Result<()> {
+        let Some(report) = self.hear_finish(slot, report) else { return Ok(()) };
+        match report {
+            Report::Sample(tile, done, of) => {
+                self.emit(Event::Sample { slot, tile, done, of });
+                let part = if of > 0 { f64::from(done) / f64::from(of) } else { 0.0 };
+                self.feed(Input::Progress(slot, tile, part))
+            }
+            Report::Rendered(tile, seconds) => {
+                self.emit(Event::Rendered { slot, tile, seconds });
+                self.feed(Input::Rendered(slot, tile, seconds))
+            }
+            Report::Stored(tile, done) => self.stored(slot, &tile, done),
+            Report::Cancelled(tile) => {
+                self.emit(Event::Cancelled { slot, tile });
+                self.feed(Input::Cancelled(slot, tile))
+            }
+            Report::Failed(tile, error) => {
+                let reason = error.to_string();
+                self.emit(Event::Failed { slot, tile, reason });
+                self.feed(Input::Failed(slot, tile, error))
+            }
+            Report::Lost(error) => self.lost(slot, error),
+            other => self.met_report(slot, other),
+        }
+    }
+
+    /// Puts a finished tile on record; only then does it count.
+    fn stored(&mut self, slot: usize, tile: &Tile, done: TileDone) -> Result<()> {
+        let node = self.seats[slot].name.clone();
+        self.seats[slot].losses = 0;
+        let record = self.record(tile, node, done.bytes, done.sha256, done.seconds)?;
+        self.rendered += 1;
+        self.files.insert(tile.piece.id, record.file);
+        self.emit(Event::Stored {
+            slot,
+            tile: tile.piece.id,
+            region: tile.piece.region,
+            bytes: done.bytes,
+            seconds: done.seconds,
+        });
+        self.feed(Input::Stored(slot, tile.piece.id, done.seconds))
+    }
+
+    pub(super) fn record(
+        &mut self,
+        tile: &Tile,
+        node: String,
+        bytes: u64,
+        sha256: String,
+        seconds: f64,
+    ) -> Result<TileRecord> {
+        let record = TileRecord {
+            picture: tile.piece.picture,
+            region: tile.piece.region,
+            rendered: tile.rendered,
+            file: tile.into.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            bytes,
+            sha256,
+            node,
+            seconds,
+            at: now(),
+        };
+        if let Some(work) = self.work.as_mut() {
+            work.dir.append(&Record::Tile(record.clone()))?;
+            work.tiles.retain(|t| t.file != record.file);
+            work.tiles.push(record.clone());
+        }
+        Ok(record)
+    }
+
+    fn lost(&mut self, slot: usize, error: Error) -> Result<()> {
+        if let Some(work) = self.work.as_mut() {
+            let (node, reason) = (self.seats[slot].name.clone(), error.to_string());
+            work.dir.append(&Record::Lost { node, reason, at: now() })?;
+        }
+        self.seats[slot].stage = Stage::Booting;
+        self.seats[slot].trouble = Some(error.clone());
+        if self.dispatch.is_some() {
+            return self.feed(Input::Lost(slot, error));
+        }
+        self.lost_before_planning(slot, error)
+    }
+
+    /// Tells the dispatcher, and carries out what it wants.
+    pub(super) fn feed(&mut self, input: Input) -> Result<()> {
+        let now = self.clock();
+        let actions = self.dispatch.as_mut().map(|d| d.on(now, input)).unwrap_or_default();
+        for action in actions {
+            self.act(action)?;
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> Result<()> {
+        match action {
+            Action::Render(slot, piece) => {
+                let Some(seat) = self.seats.get(slot) else { return Ok(()) };
+                if let Some(tile) = self.work.as_ref().and_then(|w| w.tile(piece, seat)) {
+                    seat.order(Order::Render(Box::new(tile)));
+                    self.emit(Event::Began { slot, tile: piece.id, region: piece.region });
+                }
+            }
+            Action::Cancel(slot, piece) => self.seats[slot].order(Order::Cancel(piece)),
+            Action::Discard(piece) => {
+                if let (Some(file), Some(work)) = (self.files.remove(&piece), self.work.as_mut()) {
+                    work.dir.append(&Record::Discarded { file: file.clone() })?;
+                    work.tiles.retain(|t| t.file != file);
+                    let _ = std::fs::remove_file(work.dir.tile(&file));
+                }
+            }
+            Action::Reconnect(slot, after) => {
+                self.seats[slot].stage = Stage::Booting;
+                self.seats[slot].order(Order::Boot(Duration::from_secs_f64(after.clamp(0.0, 3600.0))));
+                let (reason, remedy) = self.trouble(slot);
+                let node = self.seats[slot].name.clone();
+                self.emit(Event::Lost { slot, node, reason, remedy, again_in: after });
+            }
+            Action::Retire(slot, reason) => self.retire(slot, reason),
+            Action::Complete => self.complete = true,
+            Action::Fail(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn trouble(&self, slot: usize) -> (String, Option<String>) {
+        self.seats[slot].trouble.as_ref().map_or_else(
+            || ("no reason given".into(), None),
+            |e| (e.to_string(), e.hint().map(str::to_owned)),
+        )
+    }
+
+    pub(super) fn retire(&mut self, slot: usize, reason: String) {
+        let remedy = self.trouble(slot).1;
+        let seat = &mut self.seats[slot];
+        seat.stage = Stage::Off;
+        seat.order(Order::Stop);
+        let node = seat.name.clone();
+        self.emit(Event::Retired { slot, node, reason, remedy });
+    }
+
+    /// Plans what is not finished and begins to hand it out.
+    fn plan(&mut self) -> Result<()> {
+        let models: Vec<_> = self.seats.iter().map(super::meeting::model).collect();
+        let Some(work) = self.work.as_mut() else { return Ok(()) };
+        let plan = crate::plan::plan(self.meeting.planning(work), &models)?;
+        work.dir.append(&Record::Planned {
+            tiles: plan.pieces.len(),
+            seconds: plan.seconds,
+            alone: plan.alone.as_ref().map(|a| a.1),
+            at: now(),
+        })?;
+        let seed = u64::from_str_radix(&work.identity.id()[..16], 16).unwrap_or(0);
+        self.planned = plan.pieces.len();
+        self.emit(Event::Planned {
+            tiles: plan.pieces.len(),
+            seconds: plan.seconds,
+            table: plan.to_string(),
+        });
+        self.dispatch =
+            Some(Dispatch::new(&plan, dispatch::Options { seed, ..dispatch::Options::default() }));
+        for slot in 0..self.seats.len() {
+            match self.seats[slot].stage {
+                Stage::Ready => self.feed(Input::Ready(slot))?,
+                Stage::Off => {
+                    let error = self.seats[slot].trouble.clone();
+                    let error = error.unwrap_or_else(|| Error::node("takes no part")).fatal();
+                    self.feed(Input::Lost(slot, error))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything is set up on this slot.
+    pub(super) fn ready(&mut self, slot: usize) -> Result<()> {
+        let seat = &mut self.seats[slot];
+        seat.stage = Stage::Ready;
+        if let (Some(hello), Some(work)) = (&seat.hello, self.work.as_mut()) {
+            work.dir.append(&Record::Node(NodeRecord {
+                name: seat.name.clone(),
+                blender: hello.version.clone(),
+                hash: hello.hash.clone(),
+                device: seat.device.as_str().to_owned(),
+                cores: hello.cores,
+                start_s: seat.start_s,
+                sync_s: seat.sync_s,
+                rate: seat.rate,
+                at: now(),
+            }))?;
+        }
+        self.emit(Event::Ready { slot });
+        self.feed(Input::Ready(slot))
+    }
+}

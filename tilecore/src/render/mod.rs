@@ -1,0 +1,105 @@
+//! One frame from start to end: nodes are reached, the scene is looked at, tiles are planned, rendered, stitched.
+//!
+//! [`run`] owns everything. One thread per slot talks to its Blender (`slot`), one loop takes what they report
+//! and gives orders; it feeds the scheduler in [`crate::dispatch`] and records in [`crate::state`].
+
+mod arrival;
+mod conclude;
+mod control;
+mod format;
+mod meeting;
+mod output;
+mod seat;
+mod session;
+mod slot;
+mod work;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::error::Result;
+use crate::events::Sink;
+use crate::job::Request;
+use crate::node::Node;
+use crate::stitch::Compression;
+
+pub use format::Format;
+
+/// Where the result goes and what is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The picture.
+    pub output: PathBuf,
+    /// Whether the name's extension follows the format of the picture: nobody asked for this very name.
+    pub named_by_format: bool,
+    /// Tiles and state.
+    pub work_dir: PathBuf,
+    /// Start over even when the work directory holds finished tiles.
+    pub fresh: bool,
+    /// Keep the work directory after success.
+    pub keep: bool,
+    /// How small a stitched PNG is to be.
+    pub compression: Compression,
+    /// Output format other than the scene's own.
+    pub format: Option<Format>,
+}
+
+/// Stops a render from another thread or a signal handler.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicU8>);
+
+impl Cancel {
+    /// A handle that has not been used.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// First call: running tiles are finished and kept, no new ones begin. Second call: stop at once.
+    pub fn stop(&self) {
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_add(1)));
+    }
+
+    /// Whether running tiles are to be finished and no more begun.
+    pub fn drains(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= 1
+    }
+
+    /// Whether to stop at once.
+    pub fn aborts(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= 2
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The picture.
+    pub output: PathBuf,
+    /// Other files the scene writes (its File Output nodes), where they are now.
+    pub files: Vec<PathBuf>,
+    /// Tiles rendered in this run.
+    pub tiles: usize,
+    /// Tiles taken over from earlier runs.
+    pub adopted: usize,
+    /// Seconds from start to end.
+    pub seconds: f64,
+}
+
+/// Renders one frame on `nodes`.
+///
+/// # Errors
+/// [`Kind::Input`](crate::error::Kind::Input) before anything renders when the request cannot be carried out as it is,
+/// [`Kind::Render`](crate::error::Kind::Render) when it could not be completed, and
+/// [`Kind::Interrupted`](crate::error::Kind::Interrupted) when it was stopped. Whatever was finished stays in the work
+/// directory, and the same call goes on from there.
+pub fn run(
+    request: &Request,
+    nodes: &[Arc<dyn Node>],
+    options: &Options,
+    cancel: &Cancel,
+    sink: &mut Sink<'_>,
+) -> Result<Outcome> {
+    request.check()?;
+    control::Control::new(request, nodes, options, cancel, sink)?.run()
+}

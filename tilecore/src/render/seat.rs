@@ -1,0 +1,60 @@
+//! What the render loop knows about one slot, and the channel on which it gives orders.
+
+use crossbeam_channel::Sender;
+
+use super::slot::Order;
+use crate::blender::Hello;
+use crate::error::Error;
+
+/// Where a slot is on its way from nothing to rendering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Connecting, logging in, starting Blender.
+    Booting,
+    /// Blender is up; the scene's files are not known yet, or another slot of the node receives them.
+    Waiting,
+    /// Receiving files and opening the scene.
+    Opening,
+    /// Listing the scene's files, looking at the scene: only the first slot does.
+    Looking,
+    /// Applying the picture's settings.
+    SettingUp,
+    /// Being measured, or handing over what an earlier connection left.
+    Measuring,
+    /// Renders, or could.
+    Ready,
+    /// Takes no further part.
+    Off,
+}
+
+/// One slot as the loop sees it.
+pub(super) struct Seat {
+    pub(super) name: String,
+    /// Which node it is on: slots of one node share its store.
+    pub(super) node: usize,
+    pub(super) device: crate::node::Device,
+    pub(super) threads: Option<u32>,
+    pub(super) orders: Sender<Order>,
+    pub(super) stage: Stage,
+    pub(super) hello: Option<Hello>,
+    pub(super) start_s: f64,
+    pub(super) sync_s: f64,
+    pub(super) rate: Option<f64>,
+    pub(super) fixed_s: Option<f64>,
+    /// Losses in a row before anything was rendered.
+    pub(super) losses: u32,
+    /// Why it was lost last.
+    pub(super) trouble: Option<Error>,
+}
+
+impl Seat {
+    /// Gives an order; a slot whose thread is gone takes none, and its loss has been reported.
+    pub(super) fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    /// Version and build hash of its Blender.
+    pub(super) fn blender(&self) -> Option<(&str, &str)> {
+        self.hello.as_ref().map(|h| (h.version.as_str(), h.hash.as_str()))
+    }
+}

@@ -1,0 +1,374 @@
+//! A slot's conversation with one warm Blender, from its hello to the end of the link.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, TryRecvError};
+use serde_json::{Value, json};
+
+use super::slot::{AdoptOrder, FinishOrder, FinishedFile, Order, Report, Slot, Tile};
+use super::{arrival, work};
+use crate::blender::{Fetch, Message, Picture, Spooled, TileDone, Worker};
+use crate::error::{Error, IoContext, Kind, Result};
+use crate::geometry::{Border, Frame, Rect};
+use crate::sync::Inputs;
+
+/// How often an idle link is asked whether it lives.
+const PING: Duration = Duration::from_secs(15);
+/// How long the worker may be silent after a ping before the link counts as dead. Its reading thread answers even
+/// while Cycles renders; it can be held up while Blender builds a scene.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// Patience with what may build the scene: opening, setting up, probing, finishing.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A tile that renders.
+struct Under {
+    request: u64,
+    tile: Tile,
+}
+
+/// A tile's file on its way.
+struct Fetching {
+    fetch: Fetch,
+    tile: Tile,
+    done: TileDone,
+    part: PathBuf,
+}
+
+/// How a session ends in order.
+pub(super) enum End {
+    /// Told to stop.
+    Stopped,
+    /// Told to connect anew after a pause.
+    Reboot(Duration),
+}
+
+pub(super) struct Session<'a> {
+    end: Option<End>,
+    slot: &'a Slot,
+    worker: &'a mut Worker,
+    running: Option<Under>,
+    fetching: Option<Fetching>,
+    heard: Instant,
+    pinged: Instant,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(slot: &'a Slot, worker: &'a mut Worker) -> Self {
+        let now = Instant::now();
+        Self { end: None, slot, worker, running: None, fetching: None, heard: now, pinged: now }
+    }
+
+    /// Serves until told to stop or to start over (`Ok`), or until the link is gone.
+    pub(super) fn serve(&mut self) -> Result<End> {
+        loop {
+            if self.slot.aborted() {
+                return Ok(End::Stopped);
+            }
+            let busy = self.running.is_some() || self.fetching.is_some();
+            let order = if busy {
+                match self.slot.orders.try_recv() {
+                    Ok(order) => Some(order),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Disconnected) => return Ok(End::Stopped),
+                }
+            } else {
+                match self.slot.orders.recv_timeout(Duration::from_millis(250)) {
+                    Ok(order) => Some(order),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return Ok(End::Stopped),
+                }
+            };
+            if let Some(order) = order {
+                self.obey(order)?;
+                if let Some(end) = self.end.take() {
+                    return Ok(end);
+                }
+                continue;
+            }
+            self.listen(if busy { Duration::from_millis(25) } else { Duration::ZERO })?;
+        }
+    }
+
+    /// Takes one message if there is one, and keeps an eye on the link.
+    fn listen(&mut self, wait: Duration) -> Result<()> {
+        if let Some(message) = self.worker.poll(wait)? {
+            self.heard = Instant::now();
+            return self.hear(&message);
+        }
+        let silent = self.heard.elapsed();
+        if silent > SILENCE {
+            return Err(Error::node(format!(
+                "node {} has not answered for {} s",
+                self.slot.node.name(),
+                silent.as_secs()
+            ))
+            .remedy("It is tried again; `tilectl nodes check` shows whether the node is well."));
+        }
+        if silent > PING && self.pinged.elapsed() > PING {
+            self.pinged = Instant::now();
+            self.worker.send("ping", json!({}), &[])?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, message: &Message) -> Result<()> {
+        if let Some(fetching) = self.fetching.as_mut() {
+            match fetching.fetch.take(self.worker, message) {
+                Ok(true) => return self.fetched(),
+                Ok(false) => {}
+                Err(e) => {
+                    if let Some(f) = self.fetching.take() {
+                        let _ = std::fs::remove_file(&f.part);
+                        self.slot.report(Report::Failed(f.tile.piece.id, e));
+                    }
+                }
+            }
+        }
+        let Some(under) = &self.running else { return Ok(()) };
+        let id = under.tile.piece.id;
+        if message.head["event"] == "progress" && message.head["id"] == json!(under.request) {
+            let of = message.head["of"].as_u64().unwrap_or(0).min(1 << 30) as u32;
+            let done = message.head["done"].as_u64().unwrap_or(0).min(u64::from(of)) as u32;
+            self.slot.report(Report::Sample(id, done, of));
+            return Ok(());
+        }
+        let Some(answer) = self.worker.answer::<TileDone>(under.request, message) else { return Ok(()) };
+        let Some(under) = self.running.take() else { return Ok(()) };
+        match answer.and_then(|done| arrival::expected(&under.tile, done)) {
+            Ok(done) => {
+                self.slot.report(Report::Rendered(id, done.seconds));
+                self.next_while_fetching(under.tile, done)
+            }
+            Err(e) if e.kind() == Kind::Interrupted => {
+                self.slot.report(Report::Cancelled(id));
+                Ok(())
+            }
+            Err(e) => {
+                self.slot.report(Report::Failed(id, e));
+                Ok(())
+            }
+        }
+    }
+
+    /// The loop answers `Rendered` with the next tile if there is one: that goes first, so that Blender does not wait
+    /// for the transfer of the tile before.
+    fn next_while_fetching(&mut self, tile: Tile, done: TileDone) -> Result<()> {
+        while self.fetching.is_some() {
+            self.listen(Duration::from_millis(25))?;
+        }
+        match self.slot.orders.recv_timeout(Duration::from_millis(20)) {
+            Ok(order) => self.obey(order)?,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        let part = tile.into.with_extension(format!("{}.part", self.slot.index));
+        let file = Spooled { name: done.name.clone(), bytes: done.bytes, sha256: done.sha256.clone() };
+        let job = self.job();
+        let fetch = Fetch::begin(self.worker, &job, &file, &part)?;
+        self.fetching = Some(Fetching { fetch, tile, done, part });
+        Ok(())
+    }
+
+    fn fetched(&mut self) -> Result<()> {
+        let Some(Fetching { tile, done, part, .. }) = self.fetching.take() else { return Ok(()) };
+        let stored = arrival::check(&part, tile.picture.format, tile.rendered).and_then(|()| {
+            std::fs::rename(&part, &tile.into).at("write", &tile.into)?;
+            tile.into.parent().map_or(Ok(()), crate::state::sync_dir)
+        });
+        match stored {
+            Ok(()) => {
+                let name = done.name.clone();
+                self.slot.report(Report::Stored(Box::new(tile), done));
+                let job = self.job();
+                self.worker.send("drop", json!({"job": job, "names": [name]}), &[])?;
+            }
+            Err(e) => {
+                let _ = std::fs::remove_file(&part);
+                self.slot.report(Report::Failed(tile.piece.id, e));
+            }
+        }
+        Ok(())
+    }
+
+    /// The job's name in the node's spool; known before anything renders.
+    fn job(&self) -> String {
+        self.slot.job.get().cloned().unwrap_or_else(|| "none".to_owned())
+    }
+
+    fn obey(&mut self, order: Order) -> Result<()> {
+        let slot = self.slot;
+        let mut go_on = || !slot.aborted();
+        let outcome = match order {
+            Order::Render(tile) => return self.render(*tile),
+            Order::Cancel(piece) => return self.cancel(piece),
+            Order::Boot(pause) => {
+                self.end = Some(End::Reboot(pause));
+                return Ok(());
+            }
+            Order::Stop => {
+                self.end = Some(End::Stopped);
+                return Ok(());
+            }
+            Order::Open(inputs, scripts) => self.open(&inputs, scripts).map(Report::Opened),
+            Order::Files => self.worker.call("files", json!({}), None, &mut go_on).map(Report::Files),
+            Order::Look(picture) => self
+                .worker
+                .call("look", json!({"picture": picture}), None, &mut go_on)
+                .map(|facts| Report::Looked(Box::new(facts))),
+            Order::SetUp(picture) => self
+                .worker
+                .call("setup", json!({"picture": picture}), Some(LONG), &mut go_on)
+                .map(|effective| Report::SetUp(Box::new(effective))),
+            Order::Probe(picture, frame, patches, seconds) => self.probe(&picture, frame, &patches, seconds),
+            Order::Adopt(wanted) => self.adopt(&wanted).map(Report::Adopted),
+            Order::Finish(order) => self.finish(&order).map(Report::Finished),
+            Order::Forget => {
+                let job = self.job();
+                return self.worker.send("drop", json!({"job": job, "all": true}), &[]).map(|_| ());
+            }
+        };
+        self.heard = Instant::now();
+        match outcome {
+            Ok(report) => self.slot.report(report),
+            Err(e) if e.kind() == Kind::Node && e.is_retryable() => return Err(e),
+            Err(e) => self.slot.report(Report::Refused(e)),
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, inputs: &Inputs, scripts: bool) -> Result<f64> {
+        let slot = self.slot;
+        let began = Instant::now();
+        let mut told = Instant::now();
+        inputs.send(self.worker, &mut |sent, of| {
+            if sent == 0 || sent == of || told.elapsed() > Duration::from_millis(200) {
+                told = Instant::now();
+                slot.report(Report::Sending(sent, of));
+            }
+            !slot.aborted()
+        })?;
+        self.worker
+            .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    fn probe(
+        &mut self,
+        picture: &Picture,
+        frame: Frame,
+        patches: &[(Rect, u32)],
+        seconds: f64,
+    ) -> Result<Report> {
+        #[derive(serde::Deserialize)]
+        struct Times {
+            seconds: Vec<f64>,
+        }
+        let slot = self.slot;
+        let patches = patches
+            .iter()
+            .map(|(rect, samples)| Ok(json!({"border": border(*rect, frame)?, "samples": samples})))
+            .collect::<Result<Vec<_>>>()?;
+        let request = json!({"picture": picture, "job": self.job(), "patches": patches, "seconds": seconds});
+        let times: Times = self.worker.call("probe", request, Some(LONG), &mut || !slot.aborted())?;
+        Ok(Report::Probed(times.seconds))
+    }
+
+    fn render(&mut self, tile: Tile) -> Result<()> {
+        let request = json!({
+            "picture": tile.picture,
+            "job": self.job(),
+            "name": tile.name,
+            "border": border(tile.rendered, tile.frame)?,
+        });
+        let request = self.worker.send("render", request, &[])?;
+        self.heard = Instant::now();
+        self.running = Some(Under { request, tile });
+        Ok(())
+    }
+
+    fn cancel(&mut self, piece: u64) -> Result<()> {
+        if let Some(under) = self.running.as_ref().filter(|u| u.tile.piece.id == piece) {
+            self.worker.send("cancel", json!({"target": under.request}), &[])?;
+        }
+        Ok(())
+    }
+
+    /// Fetches those tiles that an earlier connection finished and that are not here.
+    fn adopt(&mut self, order: &AdoptOrder) -> Result<Vec<(Tile, Spooled)>> {
+        #[derive(serde::Deserialize)]
+        struct Spool {
+            tiles: Vec<Spooled>,
+        }
+        let slot = self.slot;
+        let job = self.job();
+        let mut go_on = || !slot.aborted();
+        let spool: Spool = self.worker.call("spool", json!({"job": job}), None, &mut go_on)?;
+        let mut adopted = Vec::new();
+        for file in spool.tiles {
+            let tile = work::piece_of(&file.name)
+                .and_then(|piece| work::tile(&order.canvases, order.overlap, &order.tiles, piece))
+                .filter(|tile| tile.name == file.name);
+            let Some(tile) = tile else { continue };
+            let name = tile.into.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            if order.have.contains(&name) {
+                continue;
+            }
+            let part = tile.into.with_extension(format!("{}.part", slot.index));
+            self.worker.fetch(&job, &file, &part, &mut go_on)?;
+            if arrival::check(&part, tile.picture.format, tile.rendered).is_ok() {
+                std::fs::rename(&part, &tile.into).at("write", &tile.into)?;
+                tile.into.parent().map_or(Ok(()), crate::state::sync_dir)?;
+                adopted.push((tile, file));
+            } else {
+                let _ = std::fs::remove_file(&part);
+            }
+        }
+        Ok(adopted)
+    }
+
+    /// Sends the stitched frames where the node lacks them, has Blender finish, and fetches what it made.
+    fn finish(&mut self, order: &FinishOrder) -> Result<Vec<FinishedFile>> {
+        #[derive(serde::Deserialize)]
+        struct Made {
+            files: Vec<MadeFile>,
+        }
+        #[derive(serde::Deserialize)]
+        struct MadeFile {
+            name: String,
+            bytes: u64,
+            sha256: String,
+            target: Option<String>,
+            suffix: Option<String>,
+        }
+        let slot = self.slot;
+        let mut go_on = || !slot.aborted();
+        let files = order
+            .stitched
+            .iter()
+            .map(|(_, path)| crate::sync::InputPath::of(path))
+            .collect::<Result<Vec<_>>>()?;
+        let stitched: Vec<Value> =
+            order.stitched.iter().zip(&files).map(|((scene, _), file)| json!([scene, file.sha256])).collect();
+        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_, _| !slot.aborted())?;
+        let job = self.job();
+        let request =
+            json!({"picture": order.picture, "stitched": stitched, "format": order.format, "job": job});
+        let made: Made = self.worker.call("finish", request, Some(LONG), &mut go_on)?;
+        let mut finished = Vec::new();
+        for (index, file) in made.files.into_iter().enumerate() {
+            let path = order.into.join(format!("finished-{index}"));
+            let spooled = Spooled { name: file.name, bytes: file.bytes, sha256: file.sha256 };
+            self.worker.fetch(&job, &spooled, &path, &mut go_on)?;
+            let suffix = file.suffix.unwrap_or_default();
+            finished.push(FinishedFile { path, target: file.target, suffix });
+        }
+        Ok(finished)
+    }
+}
+
+/// The border in the order the worker takes it: left, right, bottom, top.
+fn border(rect: Rect, frame: Frame) -> Result<[f32; 4]> {
+    let border = Border::new(rect, frame)?;
+    Ok([border.min_x, border.max_x, border.min_y, border.max_y])
+}

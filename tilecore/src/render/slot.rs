@@ -1,0 +1,189 @@
+//! One slot's thread: it owns the link to one Blender, carries out orders in turn, and reports.
+//!
+//! Everything of a session lives and dies on this thread (libssh2 wants it so). While a tile renders, the finished one
+//! before it is fetched over the same link.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use serde_json::Value;
+
+use super::session::{End, Session};
+use super::work::Canvas;
+use crate::blender::{Effective, Facts, Hello, Picture, Spooled, TileDone, Worker};
+use crate::dispatch::Piece;
+use crate::error::{Error, Result};
+use crate::geometry::{Frame, Overlap, Rect};
+use crate::node::Node;
+use crate::sync::Inputs;
+
+/// What the render loop asks of a slot.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Connect and start Blender, after a pause.
+    Boot(Duration),
+    /// Send what is missing and open the scene.
+    Open(Arc<Inputs>, bool),
+    /// List the files the open scene refers to.
+    Files,
+    /// Read what the scene is.
+    Look(Value),
+    /// Apply a picture's settings and read them back.
+    SetUp(Box<Picture>),
+    /// Time small renders.
+    Probe(Box<Picture>, Frame, Vec<(Rect, u32)>, f64),
+    /// Fetch what an earlier connection left in the spool.
+    Adopt(Box<AdoptOrder>),
+    /// Render a tile.
+    Render(Box<Tile>),
+    /// Give a tile up.
+    Cancel(u64),
+    /// Make the final picture of the stitched frames (path of each scene's).
+    Finish(Box<FinishOrder>),
+    /// The job is over: forget its spool.
+    Forget,
+    /// End.
+    Stop,
+}
+
+/// A tile to render.
+#[derive(Clone, Debug)]
+pub(super) struct Tile {
+    pub(super) piece: Piece,
+    /// With overlap.
+    pub(super) rendered: Rect,
+    pub(super) frame: Frame,
+    pub(super) name: String,
+    pub(super) picture: Picture,
+    /// Where the file goes.
+    pub(super) into: PathBuf,
+}
+
+/// What of the spool is worth fetching.
+#[derive(Debug)]
+pub(super) struct AdoptOrder {
+    /// Files that are here already.
+    pub(super) have: Vec<String>,
+    pub(super) canvases: Vec<Canvas>,
+    pub(super) overlap: Overlap,
+    /// Directory of the tiles here.
+    pub(super) tiles: PathBuf,
+}
+
+/// What the finish needs.
+#[derive(Clone, Debug)]
+pub(super) struct FinishOrder {
+    pub(super) picture: Picture,
+    /// Scene name and stitched file.
+    pub(super) stitched: Vec<(String, PathBuf)>,
+    pub(super) format: Option<String>,
+    /// Directory that the results are fetched into.
+    pub(super) into: PathBuf,
+}
+
+/// What a slot says.
+#[derive(Debug)]
+pub(super) enum Report {
+    Booted(Hello, f64),
+    Sending(u64, u64),
+    Opened(f64),
+    Files(Value),
+    Looked(Box<Facts>),
+    SetUp(Box<Effective>),
+    Probed(Vec<f64>),
+    Adopted(Vec<(Tile, Spooled)>),
+    Sample(u64, u32, u32),
+    Rendered(u64, f64),
+    Stored(Box<Tile>, TileDone),
+    Cancelled(u64),
+    Failed(u64, Error),
+    Finished(Vec<FinishedFile>),
+    /// An order other than a tile failed, the link lives.
+    Refused(Error),
+    /// The link is gone.
+    Lost(Error),
+}
+
+/// A file the finish made.
+#[derive(Clone, Debug)]
+pub(super) struct FinishedFile {
+    /// Where it is here now.
+    pub(super) path: PathBuf,
+    /// What the scene's own File Output node wanted it to be called; `None` for the picture itself.
+    pub(super) target: Option<String>,
+    /// Suffix of its view, where views have files of their own.
+    pub(super) suffix: String,
+}
+
+pub(super) struct Slot {
+    pub(super) index: usize,
+    pub(super) node: Arc<dyn Node>,
+    pub(super) run: String,
+    pub(super) job: Arc<std::sync::OnceLock<String>>,
+    pub(super) orders: Receiver<Order>,
+    pub(super) reports: Sender<(usize, Report)>,
+    /// Set when everything has to end at once.
+    pub(super) abort: Arc<AtomicBool>,
+}
+
+impl Slot {
+    /// Runs until told to stop or nobody is there to tell.
+    pub(super) fn run(self) {
+        while let Ok(order) = self.orders.recv() {
+            match order {
+                Order::Boot(pause) => {
+                    let mut next = Some(pause);
+                    while let Some(pause) = next.take() {
+                        if !self.pause(pause) {
+                            return;
+                        }
+                        match self.session() {
+                            Ok(End::Stopped) => return,
+                            Ok(End::Reboot(pause)) => next = Some(pause),
+                            Err(e) => self.report(Report::Lost(e)),
+                        }
+                    }
+                }
+                Order::Stop => return,
+                _ => {} // Meant for a session that is gone.
+            }
+        }
+    }
+
+    pub(super) fn report(&self, report: Report) {
+        // Nobody listens any more only when the job is over.
+        let _ = self.reports.send((self.index, report));
+    }
+
+    /// Waits, unless everything ends meanwhile.
+    fn pause(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            if self.aborted() {
+                return false;
+            }
+            std::thread::sleep(
+                Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())),
+            );
+        }
+        !self.aborted()
+    }
+
+    pub(super) fn aborted(&self) -> bool {
+        self.abort.load(Ordering::Relaxed)
+    }
+
+    /// One Blender's life.
+    fn session(&self) -> Result<End> {
+        let abort = Arc::clone(&self.abort);
+        let run = format!("{}-{}", self.run, self.index);
+        let mut go_on = || !abort.load(Ordering::Relaxed);
+        let booted = Worker::start(self.node.as_ref(), &run, None, &mut go_on)?;
+        let mut worker = booted.worker;
+        self.report(Report::Booted(booted.hello, booted.seconds));
+        Session::new(self, &mut worker).serve()
+    }
+}

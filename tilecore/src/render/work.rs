@@ -1,0 +1,109 @@
+//! A job that is known: its pictures, its identity, its work directory, and what is finished of it.
+
+use std::path::{Path, PathBuf};
+
+use super::slot::Tile;
+use crate::blender::{Picture, TileFormat};
+use crate::dispatch::Piece;
+use crate::geometry::{Frame, Overlap, Rect, uncovered};
+use crate::job::Identity;
+use crate::state::{TileRecord, WorkDir};
+use crate::stitch::Part;
+
+/// One picture to render: a scene through a camera at a frame.
+#[derive(Clone, Debug)]
+pub(super) struct Canvas {
+    pub(super) picture: Picture,
+    /// The whole frame.
+    pub(super) frame: Frame,
+    /// What of it is rendered: all, or the region set in the file.
+    pub(super) region: Rect,
+}
+
+/// Everything about the job.
+pub(super) struct Work {
+    pub(super) canvases: Vec<Canvas>,
+    pub(super) identity: Identity,
+    pub(super) overlap: Overlap,
+    pub(super) dir: WorkDir,
+    pub(super) tiles: Vec<TileRecord>,
+    pub(super) adopted: usize,
+}
+
+impl Work {
+    /// What is not finished of each picture.
+    pub(super) fn todo(&self) -> Vec<Vec<Rect>> {
+        (0u32..)
+            .zip(&self.canvases)
+            .map(|(index, canvas)| {
+                let done = self.tiles.iter().filter(|t| t.picture == index).map(|t| t.region);
+                uncovered(canvas.region, done)
+            })
+            .collect()
+    }
+
+    /// Pixels of all pictures.
+    pub(super) fn area(&self) -> u64 {
+        self.canvases.iter().map(|c| c.region.area()).sum()
+    }
+
+    /// The order to render a piece on a slot with these settings.
+    pub(super) fn tile(&self, piece: Piece, seat: &super::seat::Seat) -> Option<Tile> {
+        let mut tile = tile(&self.canvases, self.overlap, &self.dir.root().join("tiles"), piece)?;
+        tile.picture.device = seat.device;
+        tile.picture.threads = seat.threads;
+        Some(tile)
+    }
+
+    /// The finished tiles of a picture, for the stitcher.
+    pub(super) fn parts(&self, picture: u32) -> Vec<Part> {
+        self.tiles
+            .iter()
+            .filter(|t| t.picture == picture)
+            .map(|t| Part { path: self.dir.tile(&t.file), region: t.region, rendered: t.rendered })
+            .collect()
+    }
+
+    /// Where a picture is stitched to when it is not the result yet.
+    pub(super) fn stitched(&self, picture: u32) -> PathBuf {
+        let name = if picture == 0 { "frame.exr".to_owned() } else { format!("frame-{picture}.exr") };
+        self.dir.root().join(name)
+    }
+
+    /// The tile format.
+    pub(super) fn format(&self) -> TileFormat {
+        self.identity.format
+    }
+}
+
+/// A piece as a tile: what is rendered for it, what it is called, where its file goes.
+pub(super) fn tile(canvases: &[Canvas], overlap: Overlap, tiles: &Path, piece: Piece) -> Option<Tile> {
+    let canvas = canvases.get(piece.picture as usize).filter(|c| c.region.contains(piece.region))?;
+    let stem =
+        format!("p{}-x{}-y{}-{}", piece.picture, piece.region.x(), piece.region.y(), piece.region.size());
+    Some(Tile {
+        piece,
+        rendered: grown_within(piece.region, overlap, canvas.region),
+        frame: canvas.frame,
+        name: format!("{stem}.tile"),
+        into: tiles.join(format!("{stem}.{}", canvas.picture.format.extension())),
+        picture: canvas.picture.clone(),
+    })
+}
+
+/// The piece that a tile in a node's spool is, by its name.
+pub(super) fn piece_of(name: &str) -> Option<Piece> {
+    let (picture, rest) = name.strip_prefix('p')?.strip_suffix(".tile")?.split_once("-x")?;
+    let (x, rest) = rest.split_once("-y")?;
+    let (y, size) = rest.split_once('-')?;
+    let (width, height) = size.split_once('x')?;
+    let region =
+        Rect::new(x.parse().ok()?, y.parse().ok()?, width.parse().ok()?, height.parse().ok()?).ok()?;
+    Some(Piece { id: u64::MAX, picture: picture.parse().ok()?, region })
+}
+
+/// Overlap stops at the region that the file itself renders: Blender looks no further there either.
+pub(super) fn grown_within(region: Rect, overlap: Overlap, bounds: Rect) -> Rect {
+    let end = Frame::new(bounds.right(), bounds.bottom());
+    end.ok().and_then(|frame| region.grown(overlap, frame).intersection(bounds)).unwrap_or(region)
+}

@@ -1,0 +1,402 @@
+//! What is finished: a header and one record per event that matters, appended and synced, in `state.ron`.
+//!
+//! One record is one line of RON. A line that was cut short by a crash, or that no longer reads, is as if it had never
+//! been written: the tile it spoke of is rendered again. Nothing is trusted that a hash does not confirm.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, IoContext, Result};
+use crate::geometry::Rect;
+use crate::job::Identity;
+
+/// Version of the format; a newer one is never written over.
+pub const VERSION: u32 = 1;
+/// A line longer than this is not one of ours, bytes.
+const LINE: u64 = 64 << 20;
+
+/// A finished tile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TileRecord {
+    /// Which of the job's pictures.
+    pub picture: u32,
+    /// What it contributes.
+    pub region: Rect,
+    /// What its file shows.
+    pub rendered: Rect,
+    /// File name below `tiles/`.
+    pub file: String,
+    /// File size.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// Slot that rendered it.
+    pub node: String,
+    /// Seconds of rendering.
+    pub seconds: f64,
+    /// When it was stored, seconds since 1970.
+    pub at: f64,
+}
+
+/// What a slot turned out to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Slot's name.
+    pub name: String,
+    /// Blender's version.
+    pub blender: String,
+    /// Its build hash.
+    pub hash: String,
+    /// What it computes on.
+    pub device: String,
+    /// Logical cores.
+    pub cores: u32,
+    /// Seconds to connect and start Blender.
+    pub start_s: f64,
+    /// Seconds to receive the files and open the scene.
+    pub sync_s: f64,
+    /// Measured rate, cost units per second.
+    pub rate: Option<f64>,
+    /// When, seconds since 1970.
+    pub at: f64,
+}
+
+/// One line of the state file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// First line: the format and the job.
+    Header {
+        /// Format version.
+        version: u32,
+        /// What is rendered.
+        job: Box<Identity>,
+    },
+    /// A controller began to work on it.
+    Began {
+        /// Version of tilectl.
+        by: String,
+        /// When, seconds since 1970.
+        at: f64,
+        /// Names of the slots.
+        nodes: Vec<String>,
+    },
+    /// A node joined.
+    Node(NodeRecord),
+    /// What was planned.
+    Planned {
+        /// Tiles to render.
+        tiles: usize,
+        /// Expected seconds.
+        seconds: Option<f64>,
+        /// Expected seconds on the best node alone.
+        alone: Option<f64>,
+        /// When.
+        at: f64,
+    },
+    /// A tile is on disk.
+    Tile(TileRecord),
+    /// A tile's file is no longer part of the picture.
+    Discarded {
+        /// Its file.
+        file: String,
+    },
+    /// A tile failed.
+    Failed {
+        /// Slot's name.
+        node: String,
+        /// Its region.
+        region: Rect,
+        /// Why.
+        reason: String,
+        /// When.
+        at: f64,
+    },
+    /// A node was lost.
+    Lost {
+        /// Slot's name.
+        node: String,
+        /// Why.
+        reason: String,
+        /// When.
+        at: f64,
+    },
+    /// The picture was written.
+    Done {
+        /// Where.
+        output: PathBuf,
+        /// SHA-256 of it.
+        sha256: String,
+        /// Seconds of this run.
+        seconds: f64,
+        /// When.
+        at: f64,
+    },
+    /// The controller stopped before the end.
+    Stopped {
+        /// Why.
+        reason: String,
+        /// When.
+        at: f64,
+    },
+}
+
+/// What a state file says.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The job.
+    pub job: Identity,
+    /// Every record after the header, in order.
+    pub records: Vec<Record>,
+    /// Lines that could not be read (a torn last line is not counted).
+    pub damaged: usize,
+    /// Length of the readable part, bytes: what follows is a torn record.
+    sound: u64,
+}
+
+impl History {
+    /// Reads a state file.
+    ///
+    /// # Errors
+    /// When it is not one, or was written by a newer version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = File::open(path).at("read", path)?;
+        Self::parse(BufReader::new(file), path)
+    }
+
+    fn parse(mut input: impl BufRead, path: &Path) -> Result<Self> {
+        let mut line = Vec::new();
+        let mut header = None;
+        let mut records = Vec::new();
+        let (mut damaged, mut position, mut sound) = (0, 0u64, 0u64);
+        loop {
+            line.clear();
+            let n = input.by_ref().take(LINE).read_until(b'\n', &mut line).at("read", path)?;
+            position += n as u64;
+            if line.last() != Some(&b'\n') {
+                break; // The end, or a record cut short.
+            }
+            sound = position;
+            let record = std::str::from_utf8(&line).ok().map(ron::from_str::<Record>);
+            match (record, &header) {
+                (Some(Ok(Record::Header { version, .. })), None) if version != VERSION => {
+                    return Err(newer(path));
+                }
+                (Some(Ok(Record::Header { job, .. })), None) => header = Some(*job),
+                (Some(Ok(record)), Some(_)) => records.push(record),
+                (_, Some(_)) => damaged += 1,
+                (_, None) => {
+                    let text = String::from_utf8_lossy(&line);
+                    let version = text
+                        .strip_prefix("Header(version:")
+                        .and_then(|rest| rest.split(',').next())
+                        .and_then(|v| v.trim().parse::<u32>().ok());
+                    return Err(if version.is_some_and(|v| v > VERSION) {
+                        newer(path)
+                    } else {
+                        foreign(path)
+                    });
+                }
+            }
+        }
+        let job = header.ok_or_else(|| foreign(path))?;
+        Ok(Self { job, records, damaged, sound })
+    }
+
+    /// The finished tiles: every record whose file was not discarded later, the newest of those with one file name.
+    pub fn tiles(&self) -> Vec<&TileRecord> {
+        let mut tiles: Vec<&TileRecord> = Vec::new();
+        for record in &self.records {
+            match record {
+                Record::Tile(tile) => {
+                    tiles.retain(|t| t.file != tile.file);
+                    tiles.push(tile);
+                }
+                Record::Discarded { file } => tiles.retain(|t| t.file != *file),
+                _ => {}
+            }
+        }
+        tiles
+    }
+}
+
+fn newer(path: &Path) -> Error {
+    Error::input(format!("{} was written by a newer tilectl", path.display()))
+        .remedy("Update tilectl, or render with another --work-dir.")
+}
+
+fn foreign(path: &Path) -> Error {
+    Error::input(format!("{} is not a state file of tilectl", path.display()))
+        .remedy("Render with another --work-dir, or with --fresh to start over here.")
+}
+
+/// Whether the first record of this file was cut short, so that nothing is lost by starting over.
+fn headless(path: &Path) -> bool {
+    let mut head = Vec::new();
+    File::open(path).is_ok_and(|f| f.take(LINE).read_to_end(&mut head).is_ok() && !head.contains(&b'\n'))
+}
+
+/// A work directory: locked, with its state file open for appending.
+#[derive(Debug)]
+pub struct WorkDir {
+    root: PathBuf,
+    log: File,
+    /// Held as long as this exists; the lock goes with the file.
+    _lock: File,
+}
+
+impl WorkDir {
+    /// Takes possession of a directory for a job. Gives back what is already finished there.
+    ///
+    /// # Errors
+    /// When another controller works in it, when it belongs to another job (saying what differs), or when it holds
+    /// something else altogether.
+    pub fn open(root: &Path, job: &Identity, fresh: bool) -> Result<(Self, Option<History>)> {
+        let lock = Self::lock(root)?;
+        let path = root.join("state.ron");
+        let mut history = None;
+        if fresh {
+            Self::clear(root)?;
+        } else if path.exists() && !headless(&path) {
+            let found = History::read(&path)?;
+            let changes = found.job.differences(job);
+            // Where nothing is finished nothing can be lost.
+            let worthless = found.tiles().is_empty() && !changes.is_empty();
+            if !changes.is_empty() && !worthless {
+                return Err(Error::input(format!(
+                    "{} holds another job: {}",
+                    root.display(),
+                    changes.join("; ")
+                ))
+                .remedy(
+                    "Add --fresh to start over, choose another --work-dir, or put back what was changed.",
+                ));
+            }
+            history = Some(found).filter(|_| !worthless);
+        }
+        let tiles = root.join("tiles");
+        std::fs::create_dir_all(&tiles).at("create", &tiles)?;
+        let mut log = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .at("write", &path)?;
+        let sound = history.as_ref().map_or(0, |h| h.sound);
+        log.set_len(sound).and_then(|()| log.seek(SeekFrom::Start(sound))).at("write", &path)?;
+        let mut dir = Self { root: root.to_owned(), log, _lock: lock };
+        if history.is_none() {
+            dir.append(&Record::Header { version: VERSION, job: Box::new(job.clone()) })?;
+            sync_dir(root)?;
+        }
+        Ok((dir, history))
+    }
+
+    fn lock(root: &Path) -> Result<File> {
+        std::fs::create_dir_all(root).at("create", root)?;
+        let path = root.join("lock");
+        if !path.exists() && !root.join("state.ron").exists() {
+            let occupied = std::fs::read_dir(root).at("read", root)?.next().is_some();
+            if occupied {
+                return Err(Error::input(format!(
+                    "{} is not empty and not a work directory",
+                    root.display()
+                ))
+                .remedy("Choose an empty or a new directory with --work-dir."));
+            }
+        }
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("write", &path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                Err(Error::input(format!("another tilectl is working in {}", root.display()))
+                    .remedy("Wait for it, or choose another --work-dir."))
+            }
+            Err(std::fs::TryLockError::Error(e)) => Err(e).at("lock", &path),
+        }
+    }
+
+    /// Removes what a work directory holds, and nothing else.
+    fn clear(root: &Path) -> Result<()> {
+        for name in ["tiles"] {
+            let path = root.join(name);
+            if path.exists() {
+                std::fs::remove_dir_all(&path).at("remove", &path)?;
+            }
+        }
+        for name in ["state.ron", "preview.png", "frame.exr", "report.html", "frame.png"] {
+            let path = root.join(name);
+            if path.exists() {
+                std::fs::remove_file(&path).at("remove", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the directory with everything tilectl put there; the directory itself only if nothing else is in it.
+    pub fn remove(self) -> Result<()> {
+        Self::clear(&self.root)?;
+        let lock = self.root.join("lock");
+        std::fs::remove_file(&lock).at("remove", &lock)?;
+        let _ = std::fs::remove_dir(&self.root);
+        Ok(())
+    }
+
+    /// Appends a record and makes it durable.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let path = self.root.join("state.ron");
+        let mut line = ron::to_string(record)
+            .map_err(|e| Error::render(format!("cannot write a state record: {e}")))?
+            .replace('\n', " ");
+        line.push('\n');
+        let before = self.log.stream_position().at("write", &path)?;
+        let written = self.log.write_all(line.as_bytes()).and_then(|()| self.log.sync_data());
+        if written.is_err() {
+            // A half-written line must not swallow the next one.
+            let _ = self.log.set_len(before);
+            let _ = self.log.seek(SeekFrom::Start(before));
+        }
+        written.at("write", &path)
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a tile's file is.
+    pub fn tile(&self, file: &str) -> PathBuf {
+        self.root.join("tiles").join(file)
+    }
+
+    /// Those finished tiles whose file is still what was recorded.
+    pub fn sound_tiles(&self, history: &History) -> Vec<TileRecord> {
+        use rayon::prelude::*;
+        history
+            .tiles()
+            .into_par_iter()
+            .filter(|tile| {
+                let plain = Path::new(&tile.file).file_name().is_some_and(|n| n == tile.file.as_str());
+                let path = self.tile(&tile.file);
+                plain
+                    && path.metadata().is_ok_and(|m| m.is_file() && m.len() == tile.bytes)
+                    && crate::sync::sha256_of(&path).is_ok_and(|sha256| sha256 == tile.sha256)
+            })
+            .cloned()
+            .collect()
+    }
+}
+
+/// Makes a rename or creation in a directory durable.
+pub fn sync_dir(path: &Path) -> Result<()> {
+    File::open(path).and_then(|d| d.sync_all()).at("sync", path)
+}
+
+/// Seconds since 1970.
+pub fn now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}

@@ -1,0 +1,220 @@
+//! The command line as it is typed: raw values, validated in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// One Blender frame, rendered by every machine you own, bit for bit the file one machine would have made.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tilectl",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Render one frame of a .blend file on all nodes
+    #[command(after_help = RENDER_EXAMPLES)]
+    Render(Render),
+    /// Say how far a job is, from its work directory
+    Status(Status),
+    /// Stitch the tiles of a work directory, or loose tiles, into one picture
+    #[command(after_help = STITCH_EXAMPLES)]
+    Stitch(Stitch),
+    /// Print a completion script for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+const RENDER_EXAMPLES: &str = "Examples:
+  tilectl render still.blend --frame 1
+  tilectl render still.blend --frame 1 --node local --node me@server -o still.png
+  tilectl render still.blend --frame 1 --node local,threads=4 --resolution 14000x9000
+
+A render that was stopped or killed goes on where it was: run the same command again.
+Exit codes: 0 done, 1 could not be completed, 2 wrong usage or input, 3 stopped and resumable.";
+
+const STITCH_EXAMPLES: &str = "Examples:
+  tilectl stitch still_0001.png.tiles -o still.png
+  tilectl stitch still_0001.png.tiles -o preview.png --partial";
+
+/// Which nodes take part.
+#[derive(Debug, Args)]
+pub(crate) struct Nodes {
+    /// A node: local, [user@]host[:port] or a name from the config; options after commas (threads=4, blender=PATH, device=OPTIX, slots=2, name=a, cache=DIR, nice=10, env=NAME:VALUE)
+    #[arg(long = "node", value_name = "SPEC")]
+    pub(crate) nodes: Vec<String>,
+}
+
+/// What of the scene is rendered, where it differs from what is saved in it.
+#[derive(Debug, Args)]
+pub(crate) struct Scene {
+    /// The .blend file
+    #[arg(value_name = "FILE.blend")]
+    pub(crate) file: PathBuf,
+    /// Frame number
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) frame: i32,
+    /// Scene, if not the one that was active when the file was saved
+    #[arg(long, value_name = "S")]
+    pub(crate) scene: Option<String>,
+    /// Camera, if not the scene's own
+    #[arg(long, value_name = "C")]
+    pub(crate) camera: Option<String>,
+    /// Seed of the sampling pattern
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<i32>,
+    /// Samples per pixel
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    pub(crate) samples: Option<u32>,
+    /// Resolution in pixels
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub(crate) resolution: Option<(u32, u32)>,
+    /// Resolution percentage
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(1..=32_767))]
+    pub(crate) percentage: Option<u32>,
+    /// Let scripts and drivers inside the .blend run on the nodes
+    #[arg(long)]
+    pub(crate) allow_scripts: bool,
+    /// Go on although files that the scene refers to are missing
+    #[arg(long)]
+    pub(crate) allow_missing: bool,
+}
+
+/// How the frame is cut into tiles.
+#[derive(Debug, Args)]
+pub(crate) struct Tiling {
+    /// Cut the frame into a uniform grid of this many tiles
+    #[arg(long, value_name = "N", conflicts_with = "tile_size", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tiles: Option<u32>,
+    /// Cut the frame into tiles of at most this size in pixels
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub(crate) tile_size: Option<(u32, u32)>,
+    /// What tiles are saved as; auto reads it from the scene
+    #[arg(long, value_name = "FORMAT", value_parser = ["auto", "png", "exr"], default_value = "auto")]
+    pub(crate) tile_format: String,
+    /// Pixels rendered beyond each tile on every side and cropped away; read from the scene when absent
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(0..=4096))]
+    pub(crate) overlap: Option<u32>,
+    /// Cut the frame into tiles even where the engine is not tile-exact
+    #[arg(long)]
+    pub(crate) force_tiles: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    pub(crate) scene: Scene,
+    /// Where the picture goes; <stem>_<frame>.png in the current directory when absent
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) tiling: Tiling,
+    /// Where tiles and state are kept; <OUT>.tiles when absent, and then removed after success
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// Start over, even if the work directory holds finished tiles
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Keep the work directory after success
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Render threads per node; Blender's own choice when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    /// Let nodes with different Blender versions work together; seams are likely
+    #[arg(long)]
+    pub(crate) mixed_versions: bool,
+    /// Let Blender forget the scene between tiles: slower, needs less memory
+    #[arg(long)]
+    pub(crate) no_persistent_data: bool,
+    /// Format of the picture (png, jpeg, tiff, webp, exr, exr-multilayer ...), if not the scene's or that of OUT's name
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// Time spent on a smaller PNG
+    #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"], default_value = "default")]
+    pub(crate) compression: String,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+/// How much is said, and to whom.
+#[derive(Debug, Args)]
+pub(crate) struct OutputStyle {
+    /// Print one JSON object per event on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more: why tiles are made the way they are, every tile, the plan
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// A work directory
+    pub(crate) dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stitch {
+    /// A work directory
+    pub(crate) dir: PathBuf,
+    /// Where the picture goes
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Write what is there, with holes, and exit with 1
+    #[arg(long)]
+    pub(crate) partial: bool,
+    /// Time spent on a smaller PNG
+    #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"], default_value = "default")]
+    pub(crate) compression: String,
+}
+
+/// `WIDTHxHEIGHT` in pixels.
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let parse = || {
+        let (w, h) = text.split_once(['x', 'X'])?;
+        let side =
+            |s: &str| s.trim().parse::<u32>().ok().filter(|n| (1..=tilecore::geometry::MAX_SIDE).contains(n));
+        Some((side(w)?, side(h)?))
+    };
+    parse().ok_or_else(|| "write it as WIDTHxHEIGHT in pixels, for example 1920x1080".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_two_numbers() {
+        assert_eq!(size("1920x1080"), Ok((1920, 1080)));
+        for wrong in ["", "1920", "x", "0x1", "-1x5", "99999999999x1", "1x70000"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Bars in a terminal: one for the frame, one line per node with what it does now.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tilecore::events::Event;
+
+use super::{Show, duration, lines};
+
+pub(crate) struct Bars {
+    verbose: bool,
+    all: MultiProgress,
+    frame: ProgressBar,
+    nodes: Vec<ProgressBar>,
+    names: Vec<String>,
+}
+
+impl Bars {
+    pub(crate) fn new(verbose: bool) -> Self {
+        let all = MultiProgress::new();
+        let frame = all.add(ProgressBar::new(1000));
+        frame.set_style(
+            ProgressStyle::with_template("{bar:32} {percent:>3} %  {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        frame.set_message("reaching the nodes");
+        frame.tick();
+        Self { verbose, all, frame, nodes: Vec::new(), names: Vec::new() }
+    }
+
+    fn say(&self, slot: usize, text: String) {
+        if let Some(node) = self.nodes.get(slot) {
+            node.set_message(text);
+        }
+    }
+}
+
+impl Show for Bars {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Connecting { slot, node } => {
+                while self.nodes.len() <= *slot {
+                    let line = self.all.add(ProgressBar::new_spinner());
+                    line.set_style(
+                        ProgressStyle::with_template("  {prefix}  {msg}")
+                            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+                    );
+                    self.nodes.push(line);
+                    self.names.push(String::new());
+                }
+                self.names[*slot].clone_from(node);
+                let width = self.names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+                for (line, name) in self.nodes.iter().zip(&self.names) {
+                    line.set_prefix(format!("{name:width$}"));
+                }
+                self.say(*slot, "connecting".into());
+            }
+            Event::Connected { slot, .. } => self.say(*slot, "Blender is up".into()),
+            Event::Sending { slot, sent, of } if *of > 0 => {
+                self.say(*slot, format!("receiving {} of {} MB", sent >> 20, of.div_ceil(1 << 20)));
+            }
+            Event::Opened { slot, .. } => self.say(*slot, "scene is open".into()),
+            Event::Ready { slot } => self.say(*slot, "waiting for a tile".into()),
+            Event::Began { slot, region, .. } => self.say(*slot, format!("{region}")),
+            Event::Sample { slot, done, of, .. } => {
+                let region = self.nodes.get(*slot).map(ProgressBar::message).unwrap_or_default();
+                let region = region.split("  ").next().unwrap_or_default().to_owned();
+                self.say(*slot, format!("{region}  sample {done}/{of}"));
+            }
+            Event::Rendered { slot, .. } => self.say(*slot, "sending its tile".into()),
+            Event::Lost { slot, again_in, .. } => {
+                self.say(*slot, format!("lost, tried again in {}", duration(*again_in)));
+            }
+            Event::Retired { slot, .. } => self.say(*slot, "out".into()),
+            Event::Progress { done, tiles, of, eta } => {
+                self.frame.set_position((done * 1000.0) as u64);
+                let left = eta.map_or_else(String::new, |s| format!(", {} to go", duration(s)));
+                self.frame.set_message(format!("{tiles} of {of} tiles{left}"));
+            }
+            Event::Stitching => self.frame.set_message("stitching"),
+            Event::Finishing { node } => self.frame.set_message(format!("finishing on {node}")),
+            _ => {}
+        }
+        let shown =
+            matches!(event, Event::Progress { .. } | Event::Connected { .. } | Event::Finishing { .. });
+        if let Some(text) = lines::line(event, &self.names, self.verbose).filter(|_| !shown || self.verbose)
+            && !matches!(event, Event::Progress { .. })
+        {
+            let _ = self.all.println(text);
+        }
+    }
+
+    fn end(&mut self) {
+        for node in &self.nodes {
+            node.finish_and_clear();
+        }
+        self.frame.finish_and_clear();
+    }
+}

@@ -1,0 +1,106 @@
+//! Plain log lines, for when standard error is no terminal.
+
+use std::time::{Duration, Instant};
+
+use tilecore::events::Event;
+
+use super::{Show, duration};
+
+pub(crate) struct Lines {
+    verbose: bool,
+    began: Instant,
+    told: Option<Instant>,
+    names: Vec<String>,
+}
+
+impl Lines {
+    pub(crate) fn new(verbose: bool) -> Self {
+        Self { verbose, began: Instant::now(), told: None, names: Vec::new() }
+    }
+}
+
+impl Show for Lines {
+    fn event(&mut self, event: &Event) {
+        if let Event::Connecting { slot, node } = event {
+            if self.names.len() <= *slot {
+                self.names.resize(slot + 1, String::new());
+            }
+            self.names[*slot].clone_from(node);
+        }
+        if let Event::Progress { .. } = event {
+            if self.told.is_some_and(|t| t.elapsed() < Duration::from_secs(10)) {
+                return;
+            }
+            self.told = Some(Instant::now());
+        }
+        if let Some(text) = line(event, &self.names, self.verbose) {
+            eprintln!("[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// The line for an event, if it is worth one.
+pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<String> {
+    let name = |slot: &usize| names.get(*slot).map_or("?", String::as_str);
+    Some(match event {
+        Event::Connected { node, blender, hash, cores, seconds, .. } => {
+            let hash = if verbose { format!(" ({hash})") } else { String::new() };
+            format!("{node}: Blender {blender}{hash}, {cores} cores, up after {}", duration(*seconds))
+        }
+        Event::Opened { slot, seconds } if verbose => {
+            format!("{}: scene open after {}", name(slot), duration(*seconds))
+        }
+        Event::Scene { scene, camera, engine, size, frame, samples, tile_format, overlap, reasons } => {
+            let mut text = format!("{scene}, frame {frame}, {size}, {engine}, {samples} samples");
+            if let Some(camera) = camera {
+                text += &format!(", through {camera}");
+            }
+            if verbose {
+                text += &format!("; {tile_format} tiles with {overlap} px overlap");
+                for reason in reasons {
+                    text += &format!("\n          finish: {reason}");
+                }
+            }
+            text
+        }
+        Event::Adopted { tiles, .. } => format!("{tiles} tiles of an earlier run are still good"),
+        Event::Planned { tiles, seconds, table } => {
+            let time = seconds.map_or_else(String::new, |s| format!(", about {}", duration(s)));
+            let table = if verbose { format!("\n{}", table.trim_end()) } else { String::new() };
+            format!("{tiles} tiles to render{time}{table}")
+        }
+        Event::Stored { slot, region, seconds, .. } if verbose => {
+            format!("{}: {region} in {}", name(slot), duration(*seconds))
+        }
+        Event::Failed { slot, reason, .. } => {
+            format!("{}: a tile failed and goes elsewhere: {reason}", name(slot))
+        }
+        Event::Lost { node, reason, remedy, again_in, .. } => format!(
+            "{node}: {reason}; tried again in {}{}",
+            duration(*again_in),
+            remedy.as_ref().map_or_else(String::new, |r| format!(" ({r})"))
+        ),
+        Event::Retired { node, reason, remedy, .. } => format!(
+            "{node} takes no further part: {reason}{}",
+            remedy.as_ref().map_or_else(String::new, |r| format!(" ({r})"))
+        ),
+        Event::Progress { done, tiles, of, eta } => format!(
+            "{:.0} %, {tiles} of {of} tiles{}",
+            100.0 * done,
+            eta.map_or_else(String::new, |s| format!(", {} to go", duration(s)))
+        ),
+        Event::Warning { text } => format!("note: {text}"),
+        Event::Draining => {
+            "stopping: running tiles are finished and kept; once more stops at once".to_owned()
+        }
+        Event::Stitching if verbose => "stitching".to_owned(),
+        Event::Finishing { node } => format!("finishing on {node}"),
+        Event::Done { seconds, tiles, adopted, speedup, .. } => {
+            let kept = if *adopted > 0 { format!(" and {adopted} from before") } else { String::new() };
+            let faster = speedup
+                .map_or_else(String::new, |s| format!(", {s:.1} times faster than the fastest node alone"));
+            format!("done in {}: {tiles} tiles{kept}{faster}", duration(*seconds))
+        }
+        _ => return None,
+    })
+}

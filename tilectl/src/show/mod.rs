@@ -1,0 +1,76 @@
+//! Events on screen: bars in a terminal, lines elsewhere, JSON for programs.
+
+mod bars;
+mod lines;
+
+use std::io::{IsTerminal, Write};
+
+use tilecore::events::Event;
+
+use crate::cli::OutputStyle;
+
+/// Shows events as they happen.
+pub(crate) trait Show {
+    /// One event.
+    fn event(&mut self, event: &Event);
+    /// Nothing more happens: leave the screen in order.
+    fn end(&mut self) {}
+}
+
+/// What fits the flags and where standard error leads.
+pub(crate) fn new(style: &OutputStyle) -> Box<dyn Show> {
+    if style.json {
+        Box::new(Json)
+    } else if style.quiet {
+        Box::new(Quiet)
+    } else if std::io::stderr().is_terminal() {
+        Box::new(bars::Bars::new(style.verbose))
+    } else {
+        Box::new(lines::Lines::new(style.verbose))
+    }
+}
+
+struct Quiet;
+
+impl Show for Quiet {
+    fn event(&mut self, _: &Event) {}
+}
+
+/// One event a line on standard output.
+struct Json;
+
+impl Show for Json {
+    fn event(&mut self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            let mut out = std::io::stdout().lock();
+            // Nobody reads any more: the render goes on all the same.
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        }
+    }
+}
+
+/// Seconds as people say them.
+pub(crate) fn duration(seconds: f64) -> String {
+    let s = seconds.max(0.0);
+    if s < 99.5 {
+        return if s < 9.95 { format!("{s:.1} s") } else { format!("{s:.0} s") };
+    }
+    let minutes = (s / 60.0).round() as u64;
+    match minutes {
+        0..100 => format!("{minutes} min"),
+        _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!(duration(0.44), "0.4 s");
+        assert_eq!(duration(9.96), "10 s");
+        assert_eq!(duration(100.0), "2 min");
+        assert_eq!(duration(6000.0), "1 h 40 min");
+    }
+}
