@@ -129,6 +129,10 @@ pub struct Identity {
     pub seed: i64,
     /// Samples per pixel.
     pub samples: u32,
+    /// Resolution before the percentage.
+    pub resolution: (u32, u32),
+    /// Resolution percentage.
+    pub percentage: u32,
     /// Size of the whole frame.
     pub size: Frame,
     /// The part of it that is rendered.

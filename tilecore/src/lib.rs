@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod blender;
+pub mod config;
 pub mod dispatch;
 pub mod error;
 pub mod events;
@@ -20,5 +21,6 @@ pub mod report;
 pub mod state;
 pub mod stitch;
 pub mod sync;
+pub mod verify;
 
 pub use error::{Error, Result};

@@ -322,11 +322,9 @@ impl WorkDir {
 
     /// Removes what a work directory holds, and nothing else.
     fn clear(root: &Path) -> Result<()> {
-        for name in ["tiles"] {
-            let path = root.join(name);
-            if path.exists() {
-                std::fs::remove_dir_all(&path).at("remove", &path)?;
-            }
+        let tiles = root.join("tiles");
+        if tiles.exists() {
+            std::fs::remove_dir_all(&tiles).at("remove", &tiles)?;
         }
         for name in ["state.ron", "preview.png", "frame.exr", "report.html", "frame.png"] {
             let path = root.join(name);

@@ -28,6 +28,10 @@ pub(crate) enum Command {
     /// Stitch the tiles of a work directory, or loose tiles, into one picture
     #[command(after_help = STITCH_EXAMPLES)]
     Stitch(Stitch),
+    /// Render parts of a finished job again and count the pixels that differ
+    Verify(Verify),
+    /// Write a configuration file to begin with
+    Init(Init),
     /// Print a completion script for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -55,6 +59,9 @@ pub(crate) struct Nodes {
     /// A node: local, [user@]host[:port] or a name from the config; options after commas (threads=4, blender=PATH, device=OPTIX, slots=2, name=a, cache=DIR, nice=10, env=NAME:VALUE)
     #[arg(long = "node", value_name = "SPEC")]
     pub(crate) nodes: Vec<String>,
+    /// Configuration file, if not tilectl.ron beside the .blend or here, or ~/.config/tilectl/config.ron
+    #[arg(long, value_name = "FILE.ron")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// What of the scene is rendered, where it differs from what is saved in it.
@@ -105,8 +112,8 @@ pub(crate) struct Tiling {
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub(crate) tile_size: Option<(u32, u32)>,
     /// What tiles are saved as; auto reads it from the scene
-    #[arg(long, value_name = "FORMAT", value_parser = ["auto", "png", "exr"], default_value = "auto")]
-    pub(crate) tile_format: String,
+    #[arg(long, value_name = "FORMAT", value_parser = ["auto", "png", "exr"])]
+    pub(crate) tile_format: Option<String>,
     /// Pixels rendered beyond each tile on every side and cropped away; read from the scene when absent
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(0..=4096))]
     pub(crate) overlap: Option<u32>,
@@ -148,8 +155,8 @@ pub(crate) struct Render {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
     /// Time spent on a smaller PNG
-    #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"], default_value = "default")]
-    pub(crate) compression: String,
+    #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"])]
+    pub(crate) compression: Option<String>,
     #[command(flatten)]
     pub(crate) output_style: OutputStyle,
 }
@@ -166,6 +173,39 @@ pub(crate) struct OutputStyle {
     /// Say more: why tiles are made the way they are, every tile, the plan
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A work directory, or a picture with its work directory beside it (render with --keep)
+    #[arg(value_name = "DIR|IMAGE")]
+    pub(crate) job: PathBuf,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// How many rectangles, chosen at random
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rects: u32,
+    /// Check the whole frame, rendered in one piece
+    #[arg(long)]
+    pub(crate) whole: bool,
+    /// Seed of the choice, to repeat a check
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to write it; tilectl.ron here when absent
+    #[arg(short, long, value_name = "FILE.ron")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write it as your own configuration, for every scene
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) user: bool,
+    /// Fill in the hosts of ~/.ssh/config that can be reached
+    #[arg(long)]
+    pub(crate) ssh_hosts: bool,
 }
 
 #[derive(Debug, Args)]

@@ -98,7 +98,7 @@ mod tests {
         let mut there: Vec<_> = std::fs::read_dir(folder)
             .unwrap()
             .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".py"))
+            .filter(|name| std::path::Path::new(name).extension().is_some_and(|e| e == "py"))
             .collect();
         there.sort();
         assert_eq!(there, WORKER.map(|(name, _)| name));

@@ -9,6 +9,7 @@ mod spec;
 pub mod ssh;
 
 pub use local::{Command, Local};
+pub(crate) use spec::is_variable;
 pub use spec::{Device, NodeSpec, Place};
 pub use ssh::SshOptions;
 

@@ -106,6 +106,18 @@ impl NodeSpec {
         }
     }
 
+    /// Sets the `key=value` options in `options`, which commas separate.
+    pub fn set_all(&mut self, options: &str) -> Result<()> {
+        for option in options.split(',').filter(|_| !options.is_empty()) {
+            let (key, value) = option.split_once('=').ok_or_else(|| {
+                Error::input(format!("`{option}` is not an option of a node"))
+                    .remedy("Options are written key=value, after commas.")
+            })?;
+            self.set(key.trim(), value)?;
+        }
+        Ok(())
+    }
+
     /// Sets one `key=value` option of the command line.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         const KEYS: [&str; 8] = ["name", "blender", "threads", "device", "slots", "nice", "cache", "env"];
@@ -160,7 +172,7 @@ impl NodeSpec {
 }
 
 /// Whether `name` can be the name of an environment variable.
-pub(super) fn is_variable(name: &str) -> bool {
+pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -171,8 +183,8 @@ impl std::str::FromStr for NodeSpec {
 
     /// Reads `PLACE[,key=value]...`; a place is `local` or `[user@]host[:port]`.
     fn from_str(text: &str) -> Result<Self> {
-        let mut parts = text.split(',');
-        let place = parts.next().unwrap_or_default().trim();
+        let (place, options) = text.split_once(',').unwrap_or((text, ""));
+        let place = place.trim();
         let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"\\$`;|&<>()".contains(c);
         if place.is_empty() || place.contains(odd) || place.starts_with('-') || place.contains('=') {
             return Err(Error::input(format!("`{}` does not name a node", text.escape_debug())).remedy(
@@ -184,13 +196,7 @@ impl std::str::FromStr for NodeSpec {
         } else {
             Self::new(place, Place::Ssh(place.to_owned()))
         };
-        for option in parts {
-            let (key, value) = option.split_once('=').ok_or_else(|| {
-                Error::input(format!("`{option}` is not an option of a node"))
-                    .remedy("Options are written key=value, after commas.")
-            })?;
-            spec.set(key.trim(), value)?;
-        }
+        spec.set_all(options)?;
         Ok(spec)
     }
 }

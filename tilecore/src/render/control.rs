@@ -338,7 +338,7 @@ impl<'a, 'b> Control<'a, 'b> {
         if self.dispatch.is_some() {
             return self.feed(Input::Lost(slot, error));
         }
-        self.lost_before_planning(slot, error)
+        self.lost_before_planning(slot, &error)
     }
 
     /// Tells the dispatcher, and carries out what it wants.

@@ -435,6 +435,8 @@ impl Control<'_, '_> {
             frame: effective.frame,
             seed: effective.seed,
             samples: effective.samples,
+            resolution: effective.resolution,
+            percentage: effective.percentage,
             size: canvas.frame,
             region: canvas.region,
             format: canvas.picture.format,
@@ -454,6 +456,7 @@ impl Control<'_, '_> {
             identity,
             dir,
             tiles,
+            only: self.options.only.clone(),
         };
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -512,10 +515,10 @@ impl Control<'_, '_> {
         if error.kind() == Kind::Input && self.work.is_none() {
             return Err(error);
         }
-        self.lost_for_good(slot, error)
+        self.lost_for_good(slot, &error)
     }
 
-    fn lost_for_good(&mut self, slot: usize, error: Error) -> Result<()> {
+    fn lost_for_good(&mut self, slot: usize, error: &Error) -> Result<()> {
         self.seats[slot].trouble = Some(error.clone());
         if self.meeting.ready.is_some() && self.seats[slot].stage != Stage::Off {
             // The dispatcher, where there is one, decides; before it there is nothing to hand back.
@@ -540,7 +543,7 @@ impl Control<'_, '_> {
         self.advance();
     }
 
-    pub(super) fn lost_before_planning(&mut self, slot: usize, error: Error) -> Result<()> {
+    pub(super) fn lost_before_planning(&mut self, slot: usize, error: &Error) -> Result<()> {
         let seat = &mut self.seats[slot];
         seat.losses += 1;
         if !error.is_retryable() || seat.losses >= LOSSES {
