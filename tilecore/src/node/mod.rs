@@ -75,6 +75,11 @@ pub trait Link {
     /// When the connection broke.
     fn recv(&mut self, buffer: &mut [u8], wait: Duration) -> Result<Received>;
 
+    /// How the login worked, where there was one: which key did it.
+    fn login(&self) -> String {
+        String::new()
+    }
+
     /// The last words on standard error, if the place keeps them: for messages about a shell that ended early.
     fn diagnosis(&mut self) -> String {
         String::new()

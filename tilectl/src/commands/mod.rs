@@ -1,6 +1,8 @@
 //! One file per verb: flags in, a call of the library, words out.
 
+mod clean;
 mod init;
+mod nodes;
 mod render;
 mod status;
 mod stitch;
@@ -23,6 +25,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Stitch(args) => stitch::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Nodes(command) => nodes::run(&command),
+        Command::Clean(args) => clean::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tilectl", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

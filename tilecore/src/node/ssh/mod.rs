@@ -64,6 +64,6 @@ impl Node for Ssh {
         let wire = reach(&self.route, &self.options)?;
         let (session, key) = session::open(&wire, target, &self.options)?;
         tracing::debug!("logged in to {target} with {key}");
-        Ok(Box::new(Shell::start(session, wire, target)?))
+        Ok(Box::new(Shell::start(session, wire, target, key)?))
     }
 }
