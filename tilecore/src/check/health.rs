@@ -128,12 +128,7 @@ fn place(place: &Place) -> String {
     }
 }
 
-fn ask(
-    node: &dyn Node,
-    index: usize,
-    health: &mut Health,
-    go_on: &(dyn Fn() -> bool + Sync),
-) -> Result<()> {
+fn ask(node: &dyn Node, index: usize, health: &mut Health, go_on: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     #[derive(Deserialize)]
     struct Time {
         time: f64,

@@ -57,15 +57,10 @@ pub fn clean(
         booted.worker.call("tidy", request, Some(PATIENCE), &mut go_on)
     };
     let one = |node: &dyn Node, index: usize| match tidy(node, index) {
-        Ok(t) => {
-            Cleaned { node: node.name().to_owned(), removed: t.removed, left: t.left, trouble: None }
+        Ok(t) => Cleaned { node: node.name().to_owned(), removed: t.removed, left: t.left, trouble: None },
+        Err(e) => {
+            Cleaned { node: node.name().to_owned(), removed: 0, left: 0, trouble: Some(Trouble::from(&e)) }
         }
-        Err(e) => Cleaned {
-            node: node.name().to_owned(),
-            removed: 0,
-            left: 0,
-            trouble: Some(Trouble::from(&e)),
-        },
     };
     each(nodes, one, told)
 }

@@ -57,8 +57,7 @@ impl Missing {
 }
 
 fn listed(missing: &[&Missing], main: &Path) -> String {
-    let mut text: String =
-        missing.iter().take(LISTED).map(|m| format!("\n    {}", m.line(main))).collect();
+    let mut text: String = missing.iter().take(LISTED).map(|m| format!("\n    {}", m.line(main))).collect();
     if missing.len() > LISTED {
         text += &format!("\n    and {} more", missing.len() - LISTED);
     }
@@ -92,8 +91,12 @@ pub(crate) fn complaint(missing: &[Missing], main: &Path) -> Error {
     }
     if !outside.is_empty() {
         message.push(format!(
-            "{} that the scene needs may not leave this machine, because the project's folder does not hold them:{}",
-            counted(outside.len()),
+            "{} that the scene needs outside its own folder, and such files are not sent to nodes unasked:{}",
+            if outside.len() == 1 {
+                "there is 1 file".into()
+            } else {
+                format!("there are {} files", outside.len())
+            },
             listed(&outside, main)
         ));
         let real = outside.iter().filter_map(|m| match &m.why {

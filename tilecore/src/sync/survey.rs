@@ -49,8 +49,11 @@ pub(crate) fn survey(
     let Search { files, remap, mut missing, .. } = search;
     let blend = before.files.first().cloned();
     let place = blend.as_ref().map(|b| names::bytes(&b.path).to_vec()).unwrap_or_default();
-    let (paths, users): (Vec<PathBuf>, Vec<Option<User>>) =
-        files.into_iter().filter(|(path, _)| *path != place).map(|(path, user)| (names::path(&path), user)).unzip();
+    let (paths, users): (Vec<PathBuf>, Vec<Option<User>>) = files
+        .into_iter()
+        .filter(|(path, _)| *path != place)
+        .map(|(path, user)| (names::path(&path), user))
+        .unzip();
     let hashed = hashes.of(&paths, progress)?;
     let mut found: Vec<InputPath> = blend.into_iter().collect();
     for ((path, user), hashed) in paths.into_iter().zip(users).zip(hashed) {
@@ -126,7 +129,8 @@ impl<'a> Search<'a> {
                 .remedy("Remove what it does not need, or pack it into the .blend."));
         }
         let roots = self.roots;
-        let looked = self.looked.entry(path.clone()).or_insert_with_key(|path| look(&names::path(path), roots));
+        let looked =
+            self.looked.entry(path.clone()).or_insert_with_key(|path| look(&names::path(path), roots));
         let blend = || names::path(&reference.blend);
         match (looked, reference.need) {
             (Ok(()), Need::Must) => {
@@ -276,8 +280,7 @@ mod tests {
         /// A reference as the worker sends it.
         fn entry(&self, raw: &[u8], need: &str, more: Value) -> Value {
             let blend = to_wire(names::bytes(&self.at(b"shot/a.blend")));
-            let mut entry =
-                json!({"what": "image 'a'", "in": blend, "path": to_wire(raw), "need": need, "files": [to_wire(raw)]});
+            let mut entry = json!({"what": "image 'a'", "in": blend, "path": to_wire(raw), "need": need, "files": [to_wire(raw)]});
             if let (Some(entry), Value::Object(more)) = (entry.as_object_mut(), more) {
                 entry.extend(more);
             }
@@ -291,7 +294,13 @@ mod tests {
 
         fn found(&self, survey: &Survey) -> Vec<String> {
             let top = self.at(b"");
-            survey.inputs.files.iter().skip(1).map(|f| names::shown(f.path.strip_prefix(&top).unwrap())).collect()
+            survey
+                .inputs
+                .files
+                .iter()
+                .skip(1)
+                .map(|f| names::shown(f.path.strip_prefix(&top).unwrap()))
+                .collect()
         }
     }
 
@@ -322,7 +331,11 @@ mod tests {
             p.entry(b"//..\\shared\\win.png", "must", json!({})),
             p.entry(&absolute, "must", json!({})),
             p.entry(b"//seq/s_1.png", "must", json!({"files": [], "like": ["//seq/s_", ".png"]})),
-            p.entry(b"//cache", "must", json!({"files": [], "folders": ["data", "mesh"], "endings": [".vdb"]})),
+            p.entry(
+                b"//cache",
+                "must",
+                json!({"files": [], "folders": ["data", "mesh"], "endings": [".vdb"]}),
+            ),
             p.entry(b"//bake/", "may", json!({"files": [], "endings": [".json", ".blob"]})),
             p.entry(b"//sound.wav", "not", json!({})),
             p.entry(b"//perhaps.exr", "may", json!({})),
@@ -403,7 +416,9 @@ mod tests {
     fn a_listing_that_makes_no_sense_is_refused() {
         let mut p = Project::new(&[]);
         let roots = p.roots(&[]);
-        for (field, value) in [("path", json!("\u{263a}")), ("in", json!("a.blend")), ("files", json!(["\u{100}"]))] {
+        for (field, value) in
+            [("path", json!("\u{263a}")), ("in", json!("a.blend")), ("files", json!(["\u{100}"]))]
+        {
             let mut entry = p.entry(b"//a.png", "must", json!({}));
             entry[field] = value;
             assert!(p.survey(&roots, &[entry]).is_err(), "{field}");

@@ -27,11 +27,16 @@ pub(crate) fn run(args: &cli::Clean) -> Result<ExitCode> {
         }
         match &cleaned.trouble {
             None => {
-                println!("{}: {} dropped, {} left", cleaned.node, bytes(cleaned.removed), bytes(cleaned.left));
+                println!(
+                    "{}: {} dropped, {} left",
+                    cleaned.node,
+                    bytes(cleaned.removed),
+                    bytes(cleaned.left)
+                );
             }
             Some(trouble) => {
                 println!("{}: {}", cleaned.node, sentence(&trouble.reason));
-                for remedy in &trouble.remedy {
+                if let Some(remedy) = &trouble.remedy {
                     println!("  {}", sentence(remedy));
                 }
             }

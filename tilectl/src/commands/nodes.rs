@@ -37,9 +37,8 @@ fn check(args: &cli::NodesQuery) -> Result<ExitCode> {
         }
     }
     if all.is_empty() {
-        return Err(Error::input("no node takes part").remedy(
-            "Name one with --node, for example --node local, or enable one in the configuration.",
-        ));
+        return Err(Error::input("no node takes part")
+            .remedy("Name one with --node, for example --node local, or enable one in the configuration."));
     }
     Ok(if all.iter().all(|h| h.usable) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -89,8 +88,7 @@ fn facts(health: &Health) -> String {
     };
     let others: Vec<&str> =
         health.devices.keys().map(String::as_str).filter(|k| *k != health.device).collect();
-    let others =
-        if others.is_empty() { String::new() } else { format!(", also has {}", others.join(", ")) };
+    let others = if others.is_empty() { String::new() } else { format!(", also has {}", others.join(", ")) };
     facts.push(format!("{named}{others}"));
     facts.extend(health.cores.map(|n| if n == 1 { "1 core".into() } else { format!("{n} cores") }));
     facts.extend(health.memory.map(|n| format!("{} memory free", bytes(n))));

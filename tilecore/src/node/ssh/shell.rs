@@ -46,12 +46,7 @@ pub(super) struct Shell {
 
 impl Shell {
     /// Starts the shell. It is called without arguments, so that any login shell there understands the command.
-    pub(super) fn start(
-        session: Session,
-        wire: Arc<Wire>,
-        target: &Target,
-        login: String,
-    ) -> Result<Self> {
+    pub(super) fn start(session: Session, wire: Arc<Wire>, target: &Target, login: String) -> Result<Self> {
         let failed = |what: &str, e: &ssh2::Error| {
             Error::node(format!("{target} does not {what}: {}", lower(e.message())))
                 .remedy(format!("`ssh {} /bin/sh` must give you a shell there.", target.alias))
