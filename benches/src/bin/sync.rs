@@ -21,7 +21,7 @@ fn main() {
     let mut args = std::env::args().skip(1).map(|a| a.parse::<usize>().expect("a number"));
     let megabytes = args.next().unwrap_or(512);
     let rounds = args.next().unwrap_or(5);
-    let server = Sshd::with().line("Subsystem sftp internal-sftp").start();
+    let server = Sshd::with().plain().line("Subsystem sftp internal-sftp").start();
     let home = Home::for_server(&server);
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let mut options = SshOptions::new(home.path(), user());

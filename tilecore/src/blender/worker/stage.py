@@ -255,6 +255,9 @@ class Stage:
             raise Refused("unfinished", str(e))
         finally:
             self.picture = None
+            # A stitched frame is as large as all tiles together, and no other job has the same one.
+            for _, digest in request["stitched"]:
+                self.files.drop_content(digest)
         answer = []
         for number, file in enumerate(made):
             name = f"final-{number}.{self.files.run_name}.out"

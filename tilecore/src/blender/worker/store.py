@@ -186,6 +186,14 @@ class Store:
                 self.forget(digest)
         return {"got": at}
 
+    def drop_content(self, digest):
+        """Forgets a file that nobody will ask for again."""
+        self.seen.pop(digest, None)
+        try:
+            os.unlink(self.path_of(digest))
+        except FileNotFoundError:
+            pass
+
     # A scene's files, laid out as they were
 
     def lay_out(self, layout, files):
@@ -265,7 +273,7 @@ class Store:
             if os.path.lexists(fresh):
                 os.unlink(fresh)
             try:
-                os.link(source, fresh, follow_symlinks=False)
+                os.link(source, fresh)
             except OSError as e:
                 if e.errno in NO_SPACE or e.errno == errno.ENOENT:
                     raise
