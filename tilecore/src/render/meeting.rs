@@ -257,8 +257,10 @@ impl Control<'_, '_> {
             self.meeting.inputs = Arc::new(survey.inputs);
             self.meeting.surveys += 1;
             if self.meeting.surveys > SURVEYS {
-                return Err(Error::input(format!("the libraries of the scene lead further after {SURVEYS} steps"))
-                    .remedy("Look for libraries that link one another in a circle under changing paths."));
+                return Err(Error::input(format!(
+                    "the libraries of the scene lead further after {SURVEYS} steps"
+                ))
+                .remedy("Look for libraries that link one another in a circle under changing paths."));
             }
             self.open(slot);
             return Ok(());
