@@ -34,6 +34,8 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
             Some(level) => super::compression(level),
             None => defaults.compression.unwrap_or_default(),
         },
+        measure: false,
+        bench: tilecore::bench::Cache::default_path(),
         only: None,
         format: args.format.as_deref().map(str::parse).transpose()?,
     };
