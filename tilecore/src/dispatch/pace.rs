@@ -1,0 +1,82 @@
+//! A piece that is being rendered: when it will end by its own pace, and whether it still gives signs of life.
+
+use super::parts::PartId;
+use super::slot::Slot;
+
+/// Reports may be this many times rarer than the rarest so far before the piece counts as stalled.
+const PATIENCE: f64 = 8.0;
+/// The same for a piece that never reports: times its expected duration.
+const PATIENCE_BLIND: f64 = 4.0;
+
+/// The piece a slot renders.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) piece: u64,
+    pub(super) part: PartId,
+    pub(super) picture: u32,
+    pub(super) cost: f64,
+    pub(super) pixels: u64,
+    pub(super) since: f64,
+    /// Seconds it was expected to take when it was handed out, and how much of that is not rendering.
+    pub(super) expected: f64,
+    pub(super) fixed: f64,
+    /// Seconds of that to get another picture into memory.
+    pub(super) switch: f64,
+    /// When it was asked to give it up.
+    pub(super) cancelled: Option<f64>,
+    /// Its region waits to be rendered by others too.
+    pub(super) shared: bool,
+    /// How far it said it is, 0 to 1, and when it last said anything.
+    pub(super) progress: f64,
+    pub(super) heard: f64,
+    /// Longest time between two of its reports.
+    pub(super) gap: f64,
+}
+
+impl Running {
+    /// Notes a report.
+    pub(super) fn report(&mut self, now: f64, progress: f64) {
+        if progress > self.progress {
+            self.gap = self.gap.max(now - self.heard);
+            self.progress = progress.min(1.0);
+            self.heard = now;
+        }
+    }
+
+    /// Seconds it takes by its own pace, as far as that can be told.
+    pub(super) fn projected_s(&self, now: f64) -> f64 {
+        let elapsed = now - self.since;
+        let mut total = self.expected;
+        if self.progress > 0.0 {
+            let at = self.heard - self.since;
+            let fixed = self.fixed.min(at / 2.0);
+            let by_pace = fixed + (at - fixed) / self.progress;
+            // The first reports say little: at 8 % the expectation counts as much as the pace.
+            let trust = self.progress / (self.progress + 0.08 * (1.0 - self.progress));
+            total = total.powf(1.0 - trust) * by_pace.powf(trust);
+            // Silence puts the end off.
+            total += (now - self.heard - 2.0 * self.gap).max(0.0);
+        }
+        if elapsed > total {
+            // It is late, and may be as late again as half of what it already is.
+            total = elapsed + (elapsed - total) / 2.0;
+        }
+        total
+    }
+
+    /// Whether nothing was heard of it for much longer than its own pace explains. Where no pace is known yet, never.
+    pub(super) fn silent(&self, now: f64, slot: &Slot) -> bool {
+        now - self.heard > self.patience(slot)
+    }
+
+    /// Seconds of silence after which it counts as stalled.
+    pub(super) fn patience(&self, slot: &Slot) -> f64 {
+        let usual = if self.progress > 0.0 { Some(self.gap) } else { slot.gap };
+        slot.patience
+            * match usual {
+                Some(gap) => PATIENCE * gap.max(self.expected / 20.0).max(self.fixed),
+                None if slot.model.known => PATIENCE_BLIND * self.expected,
+                None => f64::INFINITY,
+            }
+    }
+}
