@@ -98,12 +98,12 @@ fn cases() -> Vec<Case> {
             Told::Probed,
         ),
         case("two equal, cornell", map("cornell", hd), group(hd, 60.0, 1.0, 2.0, &[1.0; 2]), Told::Probed),
-        case("1 and 10", map("rocket", hd), group(hd, 60.0, 1.0, 2.0, &[1.0, 10.0]), Told::Probed),
+        case("1 and 10", map("suzanne", hd), group(hd, 60.0, 1.0, 2.0, &[1.0, 10.0]), Told::Probed),
         case("four equal, 30 s", map("cornell", hd), group(hd, 27.0, 1.0, 2.0, &[1.0; 4]), Told::Probed),
         case("four equal, 300 s", map("explosion", hd), group(hd, 300.0, 1.0, 2.0, &[1.0; 4]), Told::Probed),
         case(
             "Pi, laptop, desktop, GPU box",
-            map("rocket", uhd),
+            map("suzanne", uhd),
             group(uhd, 60.0, 2.0, 3.0, &[1.0, 8.0, 40.0, 400.0]),
             Told::Probed,
         ),
@@ -114,7 +114,7 @@ fn cases() -> Vec<Case> {
             Told::Probed,
         ),
         case("20 office PCs", map("cornell", uhd), group(uhd, 60.0, 2.0, 3.0, &office), Told::Probed),
-        case("100 nodes", map("rocket", uhd), group(uhd, 60.0, 2.0, 3.0, &farm), Told::Probed),
+        case("100 nodes", map("suzanne", uhd), group(uhd, 60.0, 2.0, 3.0, &farm), Told::Probed),
         case(
             "costly sync",
             map("cornell", hd),
@@ -122,10 +122,10 @@ fn cases() -> Vec<Case> {
             Told::Probed,
         ),
         case("half the cost in one place", hotspot(hd), group(hd, 60.0, 1.0, 2.0, &[1.0; 6]), Told::Probed),
-        case("no map", map("rocket", hd), group(hd, 60.0, 1.0, 2.0, &[1.0, 1.0, 2.0, 4.0]), Told::Uniform),
+        case("no map", map("suzanne", hd), group(hd, 60.0, 1.0, 2.0, &[1.0, 1.0, 2.0, 4.0]), Told::Uniform),
         case(
             "nothing known",
-            map("rocket", hd),
+            map("suzanne", hd),
             group(hd, 60.0, 1.0, 2.0, &[1.0, 1.0, 2.0, 4.0]),
             Told::Nothing,
         ),
@@ -158,7 +158,7 @@ fn cases() -> Vec<Case> {
     with("adaptive (overlap 8), 4K, 6 nodes", "suzanne", 90.0, &[1.0, 1.0, 2.0, 2.0, 3.0, 3.0], &|c| {
         c.world.overlap = Overlap(8);
     });
-    with("noise of a tenth, 8 nodes", "rocket", 60.0, &[1.0; 8], &|c| {
+    with("noise of a tenth, 8 nodes", "suzanne", 60.0, &[1.0; 8], &|c| {
         c.world.nodes.iter_mut().for_each(|n| n.noise = 0.1);
     });
     with("fixed cost 0.5 s a tile", "cornell", 60.0, &[1.0; 4], &|c| {
@@ -188,10 +188,10 @@ fn cases() -> Vec<Case> {
         c.world.nodes[1].faults =
             vec![Fault::Speed { at: 20.0, factor: 0.0 }, Fault::Speed { at: 40.0, factor: 1.0 }];
     });
-    with("one is four times slower from 25 s on", "rocket", 60.0, &[1.0; 4], &|c| {
+    with("one is four times slower from 25 s on", "suzanne", 60.0, &[1.0; 4], &|c| {
         c.world.nodes[1].faults = vec![Fault::Speed { at: 25.0, factor: 0.25 }];
     });
-    with("one removed, one tile fails", "rocket", 60.0, &[1.0; 5], &|c| {
+    with("one removed, one tile fails", "suzanne", 60.0, &[1.0; 5], &|c| {
         c.world.user = vec![(20.0, Input::Removed(4))];
         c.world.nodes[4].faults = vec![Fault::Death { at: 20.0, back_s: None }];
         c.world.nodes[0].faults = vec![Fault::Failure { at: 10.0 }];
@@ -203,7 +203,7 @@ fn cases() -> Vec<Case> {
     let big = frame(16384, 16384);
     cases.push(case(
         "16,384 x 16,384, 50 nodes",
-        map("rocket", big),
+        map("suzanne", big),
         group(big, 300.0, 2.0, 5.0, &farm[..50]),
         Told::Probed,
     ));
@@ -277,6 +277,23 @@ fn ours(case: &Case, seed: u64) -> (f64, usize, f64) {
     let plan = plan(work, &models).unwrap();
     let out = run(&World { limit_s: 2000.0, ..case.world.clone() }, &plan, Options::default(), seed);
     assert!(out.violations.is_empty(), "{}: {:?}", case.name, out.violations);
+    if std::env::var("TRACE").is_ok() && seed == 3 {
+        let mut r = out.rendered.clone();
+        r.sort_by(|a, b| a.2.total_cmp(&b.2));
+        for (slot, piece, from, to) in r {
+            let kept = out.stored.contains(&(piece.picture, piece.region));
+            println!(
+                "  {slot:3} {from:7.2} {to:7.2} {:6.2} {:5} {} cost {:.0}",
+                to - from,
+                piece.id,
+                piece.region,
+                case.world.cost_of(piece.picture, piece.region)
+            );
+            if !kept {
+                println!("      WASTED")
+            }
+        }
+    }
     if !out.is_complete() {
         println!("{}: {:?} after {:.1} s", case.name, out.end, out.seconds);
     }

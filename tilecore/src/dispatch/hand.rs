@@ -21,6 +21,9 @@ const CAUTION: f64 = 2.0;
 /// A waiting part that is larger than wanted by no more than this is taken whole.
 const NEAR: f64 = 1.3;
 
+/// From this variance of the map on, tiles are cut where most is left, not where least is left over.
+const SPREAD_OUT: f64 = 0.04;
+
 impl Dispatch {
     /// Gives idle slots what waits, the fastest first.
     pub(super) fn hand_out(&mut self, now: f64, actions: &mut Vec<Action>) {
@@ -58,6 +61,7 @@ impl Dispatch {
         let s = &mut self.slots[slot];
         let (expected, fixed) = (s.render_s(picture, cost), s.fixed_s(picture));
         let switch = fixed - s.model.fixed_s;
+        let variance = s.speed.variance() + self.terrain.variance();
         s.picture = Some(picture);
         s.running = Some(Running {
             piece: piece.id,
@@ -70,7 +74,8 @@ impl Dispatch {
             fixed,
             switch,
             cancelled: None,
-            shared: false,
+            variance,
+            weighed: false,
             progress: 0.0,
             heard: now,
             gap: 0.0,
@@ -149,7 +154,7 @@ impl Dispatch {
     }
 
     /// Cost of the tile that suits the slot now.
-    pub(super) fn wanted(&self, now: f64, horizon: f64, slot: SlotId, picture: u32) -> f64 {
+    fn wanted(&self, now: f64, horizon: f64, slot: SlotId, picture: u32) -> f64 {
         let s = &self.slots[slot];
         let spread = (s.speed.variance() + self.terrain.variance()).sqrt();
         let seconds = (horizon - now - s.fixed_s(picture)).max(0.0);
@@ -170,14 +175,7 @@ impl Dispatch {
 
     /// Whether it serves the job that the slot renders this much: it is done before the others would be with all that
     /// waits. If not, says when the others would be.
-    pub(super) fn worth(
-        &self,
-        now: f64,
-        horizon: f64,
-        slot: SlotId,
-        part: PartId,
-        cost: f64,
-    ) -> Result<(), f64> {
+    fn worth(&self, now: f64, horizon: f64, slot: SlotId, part: PartId, cost: f64) -> Result<(), f64> {
         let (picture, region) = (self.ledger.get(part).picture, self.ledger.get(part).region);
         let pixels = self.terrain.pixels_of(picture, region) as f64;
         let whole = self.ledger.get(part).queued.unwrap_or(cost).max(f64::MIN_POSITIVE);
@@ -214,6 +212,10 @@ impl Dispatch {
 
     /// The waiting part nearest above what is wanted; if all are smaller, the costliest.
     fn fitting(&self, slot: SlotId, picture: u32, wanted: f64) -> Option<(f64, PartId)> {
+        if self.terrain.variance() > SPREAD_OUT {
+            // While little is known about the frame, tiles far from each other say most about it.
+            return self.costliest_for(slot, picture);
+        }
         self.pool
             .at_least(picture, wanted / NEAR)
             .find(|(_, part)| self.may_have(slot, *part))

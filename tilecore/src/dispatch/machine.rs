@@ -46,6 +46,10 @@ pub struct Progress {
     pub eta: Option<f64>,
 }
 
+/// From this progress on a piece's pace is learnt from, if what it says differs by this much (logarithm).
+const TELLING: f64 = 0.1;
+const SURPRISING: f64 = 0.2;
+
 /// Whether the job still runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -234,12 +238,7 @@ impl Dispatch {
     fn take(&mut self, now: f64, input: Input, actions: &mut Vec<Action>) {
         match input {
             Input::Ready(slot) => self.ready(now, slot),
-            Input::Progress(slot, piece, done) => {
-                let running = self.slots.get_mut(slot).and_then(|s| s.running.as_mut());
-                if let Some(r) = running.filter(|r| r.piece == piece && done.is_finite()) {
-                    r.report(now, done);
-                }
-            }
+            Input::Progress(slot, piece, done) => self.reported(now, slot, piece, done),
             Input::Rendered(slot, piece, _) => self.rendered(now, slot, piece),
             Input::Stored(slot, piece, _) => {
                 self.rendered(now, slot, piece);
@@ -301,18 +300,46 @@ impl Dispatch {
         }
     }
 
+    /// The slot said how far its piece is. Once that says something about the whole piece, it is learnt from at once:
+    /// waiting for its end would mean cutting others by costs that are known to be wrong.
+    fn reported(&mut self, now: f64, slot: SlotId, piece: u64, done: f64) {
+        let variance = self.terrain.variance();
+        let Some(s) = self.slots.get_mut(slot) else { return };
+        let Some(mut r) = s.running.take_if(|r| r.piece == piece) else { return };
+        if done.is_finite() {
+            r.report(now, done);
+        }
+        if let Some(seconds) = r.by_pace().filter(|_| !r.weighed && r.progress >= TELLING) {
+            r.weighed = true;
+            if (seconds / r.expected).ln().abs() > SURPRISING {
+                let lesson = s.learn(r.cost, seconds - r.switch, variance, r.pace_variance());
+                let region = self.ledger.get(r.part).region;
+                if let Some(lesson) = lesson {
+                    self.terrain.learn(r.picture, region, lesson);
+                    r.cost *= lesson.off.exp();
+                }
+                r.expected = seconds;
+                r.variance = r.pace_variance();
+                self.slots[slot].running = Some(r);
+                self.redraw();
+                return;
+            }
+        }
+        self.slots[slot].running = Some(r);
+    }
+
     fn rendered(&mut self, now: f64, slot: SlotId, piece: u64) {
         let Some(s) = self.slots.get_mut(slot) else { return };
         let Some(r) = s.running.take_if(|r| r.piece == piece) else { return };
         s.delivered_from(now, &r);
-        let off = s.learn(r.cost, r.switch, now - r.since, self.terrain.variance());
+        let lesson = s.learn(r.cost, now - r.since - r.switch, self.terrain.variance(), 0.0);
         if r.progress > 0.0 {
             s.gap = Some(s.gap.unwrap_or(0.0).max(r.gap));
         }
         self.rest(slot);
-        if let Some(off) = off {
+        if let Some(lesson) = lesson {
             let region = self.ledger.get(r.part).region;
-            if self.terrain.learn(r.picture, region, off) {
+            if self.terrain.learn(r.picture, region, lesson) {
                 self.redraw();
             }
         }
@@ -398,7 +425,7 @@ impl Dispatch {
         if let Some(r) = running {
             let s = &mut self.slots[slot];
             if r.progress > 0.1 {
-                s.learn(r.cost * r.progress, r.switch, r.heard - r.since, variance);
+                s.learn(r.cost * r.progress, r.heard - r.since - r.switch, variance, r.pace_variance());
             }
             let _ = now;
             self.rest(slot);

@@ -24,8 +24,10 @@ pub(super) struct Running {
     pub(super) switch: f64,
     /// When it was asked to give it up.
     pub(super) cancelled: Option<f64>,
-    /// Its region waits to be rendered by others too.
-    pub(super) shared: bool,
+    /// Variance of the logarithm of what was expected.
+    pub(super) variance: f64,
+    /// What its first reports say was learnt from.
+    pub(super) weighed: bool,
     /// How far it said it is, 0 to 1, and when it last said anything.
     pub(super) progress: f64,
     pub(super) heard: f64,
@@ -43,16 +45,24 @@ impl Running {
         }
     }
 
-    /// Seconds it takes by its own pace, as far as that can be told.
-    pub(super) fn projected_s(&self, now: f64) -> f64 {
+    /// Seconds it takes by its own pace alone; `None` until it has reported.
+    pub(super) fn by_pace(&self) -> Option<f64> {
+        let at = self.heard - self.since;
+        let fixed = self.fixed.min(at / 2.0);
+        (self.progress > 0.0).then(|| fixed + (at - fixed) / self.progress)
+    }
+
+    /// Variance of the logarithm of that: the first samples are not quite like the others.
+    pub(super) fn pace_variance(&self) -> f64 {
+        0.002 / self.progress.max(1e-3)
+    }
+
+    /// Seconds it takes, as far as can be told from what was expected, with this variance, and from its own pace.
+    pub(super) fn projected_s(&self, now: f64, variance: f64) -> f64 {
         let elapsed = now - self.since;
         let mut total = self.expected;
-        if self.progress > 0.0 {
-            let at = self.heard - self.since;
-            let fixed = self.fixed.min(at / 2.0);
-            let by_pace = fixed + (at - fixed) / self.progress;
-            // The first reports say little: at 8 % the expectation counts as much as the pace.
-            let trust = self.progress / (self.progress + 0.08 * (1.0 - self.progress));
+        if let Some(by_pace) = self.by_pace() {
+            let trust = variance / (variance + self.pace_variance());
             total = total.powf(1.0 - trust) * by_pace.powf(trust);
             // Silence puts the end off.
             total += (now - self.heard - 2.0 * self.gap).max(0.0);

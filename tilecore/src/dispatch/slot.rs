@@ -2,7 +2,7 @@
 
 use super::pace::Running;
 use super::parts::PartId;
-use super::speed::Speed;
+use super::speed::{Lesson, Speed};
 use crate::error::Error;
 use crate::plan::NodeModel;
 
@@ -134,7 +134,7 @@ impl Slot {
             // It was asked to, and does so soon.
             now + self.model.fixed_s
         } else {
-            (running.since + running.projected_s(now)).max(now)
+            (running.since + running.projected_s(now, running.variance)).max(now)
         }
     }
 
@@ -165,12 +165,12 @@ impl Slot {
         self.troubles = 0;
     }
 
-    /// Learns from a piece (or the part of one) how fast it is; returns what the region's cost seems to have been
-    /// misjudged by (logarithm), where `map_variance` says how far the map is trusted.
-    pub(super) fn learn(&mut self, cost: f64, switch_s: f64, seconds: f64, map_variance: f64) -> Option<f64> {
-        let off = self.speed.learn(&mut self.model, cost, switch_s, seconds, map_variance)?;
+    /// Learns from a piece (or the part of one) how fast it is; returns what that says about the region, where `map_variance` says how far the map is trusted and `noise`
+    /// how far the measurement.
+    pub(super) fn learn(&mut self, cost: f64, seconds: f64, map_variance: f64, noise: f64) -> Option<Lesson> {
+        let lesson = self.speed.learn(&mut self.model, cost, seconds, map_variance, noise)?;
         self.model.known = true;
-        Some(off)
+        Some(lesson)
     }
 
     /// Learns how fast the uplink is from a piece that has arrived.

@@ -19,6 +19,15 @@ const DRIFT: f64 = 0.0005;
 /// One piece this many standard deviations off is believed only so far; two in a row mean that the rate has changed.
 const ODD: f64 = 3.0;
 
+/// What a piece says about its region.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Lesson {
+    /// What the region seems to have been misjudged by (logarithm).
+    pub(super) off: f64,
+    /// How far the piece was off beyond what the slot explains, squared.
+    pub(super) excess: f64,
+}
+
 /// How sure a slot's figures are: the covariance of the logarithms of its rate and its fixed cost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Speed {
@@ -39,17 +48,16 @@ impl Speed {
         self.rate
     }
 
-    /// Corrects the model by a piece that took so long, of which `switch_s` was not the piece's; returns what its
-    /// region seems to have been misjudged by (logarithm).
+    /// Corrects the model by a piece that took so long, measured with this variance besides what pieces always differ
+    /// by; returns what that says about its region, of which so much variance was expected.
     pub(super) fn learn(
         &mut self,
         model: &mut NodeModel,
         cost: f64,
-        switch_s: f64,
         seconds: f64,
         map_variance: f64,
-    ) -> Option<f64> {
-        let seconds = seconds - switch_s;
+        noise: f64,
+    ) -> Option<Lesson> {
         let rendering = cost / model.rate;
         let expected = model.fixed_s + rendering;
         if !(seconds > 0.0 && seconds.is_finite() && rendering > 0.0 && expected.is_finite()) {
@@ -63,6 +71,7 @@ impl Speed {
                 + by_fixed * by_fixed * s.fixed
                 + 2.0 * by_rate * by_fixed * s.both
                 + NOISE
+                + noise
         };
         let limit = ODD * spread(self).sqrt();
         let odd = if off.abs() > limit { off.signum() as i8 } else { 0 };
@@ -74,6 +83,8 @@ impl Speed {
         }
         self.odd = odd;
         let all = spread(self);
+        let own = (all - by_rate * by_rate * map_variance).max(0.0);
+        let excess = (off * off - own).max(0.0);
         let of_rate = (by_rate * self.rate + by_fixed * self.both) / all;
         let of_fixed = (by_rate * self.both + by_fixed * self.fixed) / all;
         let of_map = -by_rate * map_variance / all;
@@ -87,7 +98,7 @@ impl Speed {
         let most = (self.rate * self.fixed).sqrt() * 0.99;
         self.both = self.both.clamp(-most, most);
         // What is too odd to be the slot's is the region's.
-        Some(of_map * believed + (off - believed))
+        Some(Lesson { off: of_map * believed + (off - believed), excess })
     }
 }
 
@@ -102,7 +113,7 @@ mod tests {
         let mut chance = Chance::new(5);
         for cost in costs {
             let seconds = (fixed + cost / rate) * chance.factor(0.03);
-            speed.learn(&mut model, *cost, 0.0, seconds, 0.01);
+            speed.learn(&mut model, *cost, seconds, 0.01, 0.0);
         }
         model
     }
@@ -126,11 +137,11 @@ mod tests {
         let mut model = NodeModel { rate: 100.0, known: true, ..NodeModel::unknown("a") };
         let mut speed = Speed::new(true);
         for _ in 0..10 {
-            speed.learn(&mut model, 1000.0, 0.0, 10.1, 0.01);
+            speed.learn(&mut model, 1000.0, 10.1, 0.01, 0.0);
         }
-        speed.learn(&mut model, 1000.0, 0.0, 40.1, 0.01);
+        speed.learn(&mut model, 1000.0, 40.1, 0.01, 0.0);
         assert!(model.rate > 70.0, "once can be the region: {model:?}");
-        speed.learn(&mut model, 1000.0, 0.0, 40.1, 0.01);
+        speed.learn(&mut model, 1000.0, 40.1, 0.01, 0.0);
         assert!(model.rate < 35.0, "{model:?}");
     }
 
@@ -139,7 +150,7 @@ mod tests {
         let mut model = NodeModel { rate: 100.0, known: true, ..NodeModel::unknown("a") };
         let before = model.clone();
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(Speed::new(true).learn(&mut model, 10.0, 0.0, seconds, 0.01).is_none());
+            assert!(Speed::new(true).learn(&mut model, 10.0, seconds, 0.01, 0.0).is_none());
         }
         assert_eq!(model, before);
     }

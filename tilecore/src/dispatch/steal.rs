@@ -1,27 +1,34 @@
-//! Looking after what runs: tiles that would end after everything else are cut anew or rendered twice, and slots
+//! Looking after what runs: parts that would be here after everything else are cut anew or rendered twice, and slots
 //! that give no sign of life are started anew.
 
+use super::fair;
+use super::hand::MOST_OVERHEAD;
 use super::machine::{Dispatch, Phase};
+use super::parts::PartId;
+use super::slot::Slot;
 use super::{Action, SlotId};
 
-/// Of all that ends late, this many are looked at each time.
+/// Of all that comes late, this many are looked at each time.
 const AT_ONCE: usize = 8;
-/// What is done about a late tile must save this share of the time that is left.
+/// What is done about a late part must save this share of the time that is left.
 const WORTH: f64 = 0.1;
 /// A stalled slot is started anew after this many times the silence that made it count as stalled.
 const GIVE_UP: f64 = 3.0;
+/// A part is rendered by no more than this many slots at the same time, stalled ones not counted.
+const TWINS: usize = 2;
 
-/// A tile that is rendered or on its way.
+/// A part that is rendered or on its way, as it looks now.
+#[derive(Clone, Debug)]
 struct Late {
-    slot: SlotId,
-    piece: u64,
-    part: super::parts::PartId,
+    part: PartId,
+    /// When the first of its pieces should be here.
     end: f64,
-    /// Rendered, on its way here.
-    delivering: bool,
     /// Cost as others would find it.
     cost: f64,
-    silent: bool,
+    /// Slots that render it and can be asked to give it up.
+    running: Vec<(SlotId, u64)>,
+    /// Pieces of it from which something is still heard.
+    alive: usize,
 }
 
 impl Dispatch {
@@ -44,93 +51,94 @@ impl Dispatch {
         }
     }
 
-    /// Puts late tiles back to be rendered by others too, where that ends sooner.
+    /// Puts late parts back to be rendered by others too, or cut anew, where that ends sooner.
     fn reclaim(&mut self, now: f64, actions: &mut Vec<Action>) {
-        let work = self.pool.cost();
-        let base = if self.pool.is_empty() { now } else { self.finish(now, None, work) };
-        let mut late: Vec<Late> = self.flying(now).filter(|l| l.end > base).collect();
-        late.sort_by(|a, b| b.end.total_cmp(&a.end).then(a.piece.cmp(&b.piece)));
+        let base = if self.pool.is_empty() { now } else { self.finish(now, None, self.pool.cost()) };
+        let mut late: Vec<Late> = self.flying(now).into_iter().filter(|l| l.end > base).collect();
+        late.sort_by(|a, b| b.end.total_cmp(&a.end).then(a.part.cmp(&b.part)));
         late.truncate(AT_ONCE);
         for late in late {
             let work = self.pool.cost();
             let keep = late.end.max(self.finish(now, None, work).min(1e300));
             let (beside, instead) = self.without(now, &late, work);
-            let least = (WORTH * (keep - now)).max(self.slots[late.slot].model.fixed_s);
-            if beside.min(instead) >= keep - least {
+            let fixed = late.running.first().map_or(0.0, |(slot, _)| self.slots[*slot].model.fixed_s);
+            if beside.min(instead) >= keep - (WORTH * (keep - now)).max(fixed) {
                 continue;
             }
-            self.share(&late);
+            self.enqueue(late.part);
+            self.changed();
             if instead < beside - WORTH * (beside - now) {
-                self.cancel(now, late.slot, late.piece, actions);
+                for (slot, piece) in late.running {
+                    self.cancel(now, slot, piece, actions);
+                }
             }
         }
     }
 
-    /// What is rendered or on its way, is still needed and is not shared out already.
-    fn flying(&self, now: f64) -> impl Iterator<Item = Late> {
+    /// The parts that are rendered or on their way, still needed, and not waiting or cut anew already.
+    fn flying(&self, now: f64) -> Vec<Late> {
         let variance = self.terrain.variance();
-        self.slots
-            .iter()
-            .enumerate()
-            .flat_map(move |(slot, s)| {
-                let running = s.running.as_ref().filter(|r| r.cancelled.is_none()).map(|r| {
-                    let silent = r.silent(now, s);
-                    // How far it is off may be the slot's fault or the region's.
-                    let off = (r.projected_s(now) / r.expected).max(0.1);
-                    let cost = r.cost * off.powf(variance / (variance + s.speed.variance()));
-                    let end = if silent { f64::INFINITY } else { s.ends_at(now, r) };
-                    Late { slot, piece: r.piece, part: r.part, end, delivering: false, cost, silent }
-                });
-                let arriving = s.delivering.iter().map(move |d| Late {
-                    slot,
-                    piece: d.piece,
-                    part: d.part,
-                    end: d.expected.max(now + (now - d.since) / 2.0),
-                    delivering: true,
-                    cost: d.cost,
-                    silent: false,
-                });
-                running.into_iter().chain(arriving)
-            })
-            .filter(|l| {
-                let part = self.ledger.get(l.part);
-                part.queued.is_none()
-                    && part.children.is_empty()
-                    && part.flying.len() == 1
-                    && !self.ledger.is_settled(l.part)
-            })
+        let mut found: Vec<Late> = Vec::new();
+        let mut add = |part: PartId, end: f64, cost: f64, running: Option<(SlotId, u64)>| {
+            let p = self.ledger.get(part);
+            if p.queued.is_some() || !p.children.is_empty() || self.ledger.is_settled(part) {
+                return;
+            }
+            let alive = usize::from(end.is_finite());
+            let twin = if p.flying.len() > 1 { found.iter_mut().find(|l| l.part == part) } else { None };
+            if let Some(late) = twin {
+                late.end = late.end.min(end);
+                late.cost = late.cost.max(cost);
+                late.running.extend(running);
+                late.alive += alive;
+            } else {
+                found.push(Late { part, end, cost, running: running.into_iter().collect(), alive });
+            }
+        };
+        for (slot, s) in self.slots.iter().enumerate() {
+            if let Some(r) = s.running.as_ref().filter(|r| r.cancelled.is_none()) {
+                // How far it is off may be the slot's fault or the region's.
+                let off = (r.projected_s(now, r.variance) / r.expected).max(0.1);
+                let cost = r.cost * off.powf(variance / (variance + s.speed.variance()));
+                add(r.part, s.ends_at(now, r), cost, Some((slot, r.piece)));
+            }
+            for d in &s.delivering {
+                add(d.part, d.expected.max(now + (now - d.since) / 2.0), d.cost, None);
+            }
+        }
+        found
     }
 
-    /// When everything would be done if others rendered the late tile too, and if its slot gave it up for that.
+    /// When everything would be done if others rendered the late part too, and if its slots gave it up for that.
     fn without(&self, now: f64, late: &Late, work: f64) -> (f64, f64) {
-        let s = &self.slots[late.slot];
         let part = self.ledger.get(late.part);
-        let others =
-            || self.slots.iter().enumerate().filter(|(i, o)| *i != late.slot && o.lives()).map(|(_, o)| o);
+        let own = |i: &SlotId| late.running.iter().any(|(slot, _)| slot == i);
+        let others = || self.slots.iter().enumerate().filter(|(i, s)| !own(i) && s.lives()).map(|(_, s)| s);
+        let free = |s: &Slot| (s.free_at(now), s.throughput(1.0));
         if !self.cuts {
+            if late.alive >= TWINS {
+                return (f64::INFINITY, f64::INFINITY);
+            }
             let pixels = self.terrain.pixels_of(part.picture, part.region) as f64;
-            let end = others()
-                .map(|o| o.stored_at(o.free_at(now), part.picture, late.cost, pixels))
-                .fold(f64::INFINITY, f64::min);
-            return (end, f64::INFINITY);
+            let end = |s: &Slot| s.stored_at(s.free_at(now), part.picture, late.cost, pixels);
+            return (others().map(end).fold(f64::INFINITY, f64::min), f64::INFINITY);
         }
-        let top = others().map(|o| o.fixed_s(part.picture)).fold(f64::INFINITY, f64::min).max(0.0);
         // Tiles cannot be cut at will: what comes on top of each, and half of the smallest one at the end.
-        let extra = top * (1.0 + 0.5 / super::hand::MOST_OVERHEAD);
-        let beside = self.finish(now, Some(late.slot), work + late.cost) + extra;
-        if late.delivering || late.silent {
+        let top = others().map(|s| s.fixed_s(part.picture)).fold(f64::INFINITY, f64::min);
+        let extra = if top.is_finite() { top * (1.0 + 0.5 / MOST_OVERHEAD) } else { 0.0 };
+        let beside = if late.alive >= TWINS {
+            f64::INFINITY
+        } else {
+            fair::finish(others().map(free), work + late.cost) + extra
+        };
+        // What is here already but for its way, and what does not answer, cannot be given up.
+        let given_up = late.running.iter().map(|(slot, _)| &self.slots[*slot]);
+        let freed = given_up.filter(|s| s.free_at(now).is_finite());
+        let freed: Vec<(f64, f64)> = freed.map(|s| (now + s.model.fixed_s, s.throughput(1.0))).collect();
+        if freed.is_empty() {
             return (beside, f64::INFINITY);
         }
-        let own = (now + s.model.fixed_s, s.throughput(1.0));
-        let slots = others().map(|o| (o.free_at(now), o.throughput(1.0))).chain(std::iter::once(own));
-        (beside, super::fair::finish(slots.collect::<Vec<_>>().into_iter(), work + late.cost) + extra)
-    }
-
-    fn share(&mut self, late: &Late) {
-        self.enqueue(late.part);
-        self.changed();
-        if let Some(r) = self.slots[late.slot].running.as_mut().filter(|r| r.piece == late.piece) {
-            r.shared = true;
-        }
+        let all: Vec<(f64, f64)> = others().map(free).chain(freed).collect();
+        (beside, fair::finish(all.into_iter(), work + late.cost) + extra)
     }
 }

@@ -1,5 +1,6 @@
 //! The cost maps of the job's pictures, corrected by what every finished piece really cost.
 
+use super::speed::Lesson;
 use crate::geometry::{Overlap, Rect};
 use crate::plan::{CostMap, Work};
 
@@ -7,9 +8,11 @@ use crate::plan::{CostMap, Work};
 const CELLS: u32 = 24;
 /// Variance of the logarithm of a region's cost where nothing was measured, and where a probe was.
 const UNMEASURED: f64 = 0.25;
-const PROBED: f64 = 0.01;
+const PROBED: f64 = 0.03;
 /// How many pieces the variance above counts as.
 const PRIOR: f64 = 3.0;
+/// What was seen of a picture counts against nothing having been misjudged on this share of it.
+const LITTLE: f64 = 0.1;
 /// Weight of what the whole picture was misjudged by against what was seen nearby.
 const WHOLE: f64 = 0.5;
 
@@ -81,12 +84,12 @@ impl Terrain {
         self.squares / self.seen
     }
 
-    /// Notes that the region cost `off` (logarithm) more than expected; returns whether it is time to redraw.
-    pub(super) fn learn(&mut self, picture: u32, region: Rect, off: f64) -> bool {
+    /// Notes what a piece said about its region; returns whether it is time to redraw.
+    pub(super) fn learn(&mut self, picture: u32, region: Rect, lesson: Lesson) -> bool {
         let Some(ground) = self.grounds.get_mut(picture as usize) else { return false };
-        ground.learn(region, off);
+        ground.learn(region, lesson.off);
         // Old misjudgements count less and less: the maps were better when the later pieces were cut.
-        self.squares = 0.95 * self.squares + off * off;
+        self.squares = 0.95 * self.squares + lesson.excess;
         self.seen = 0.95 * self.seen + 1.0;
         self.learnt += 1;
         self.learnt >= self.redraw_at
@@ -105,7 +108,8 @@ impl Terrain {
                 before = ground.whole;
             }
             // A picture of which nothing is known yet is taken to be like the one before.
-            ground.redraw(before.0 / before.1);
+            // What was seen of a small part says little about all of it.
+            ground.redraw(before.0 / (before.1 + LITTLE * ground.base.frame().area() as f64));
         }
     }
 }

@@ -154,7 +154,7 @@ pub fn plan(work: Work, models: &[NodeModel]) -> Result<Plan> {
         work,
         nodes,
         pieces,
-        grain: 0.02,
+        grain: 0.0075,
         seconds: known.then_some(foretold.seconds),
         alone: alone.filter(|_| known),
     })

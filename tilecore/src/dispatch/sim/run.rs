@@ -174,47 +174,6 @@ impl Run<'_> {
             let now = f64::from_bits(bits);
             let Some(input) = self.happen(now, event, &mut joined) else { continue };
             self.out.seconds = now;
-            if std::env::var("DBG").is_ok() && (now > 1999.0 || dispatch.ledger.all_done()) {
-                eprintln!(
-                    "DBG {now} {:?} pool {} idle {:?} var {}",
-                    dispatch.progress(now),
-                    dispatch.pool.cost(),
-                    dispatch.idle,
-                    dispatch.terrain.variance()
-                );
-                for pic in dispatch.pool.pictures().collect::<Vec<_>>() {
-                    for (c, part) in dispatch.pool.costliest(pic).take(3) {
-                        eprintln!(
-                            "DBGP nonidle {:?} {c} {:?} uplink {} phase {:?} rec {} wanted {} hor {:?} offer {:?}",
-                            (0..dispatch.slots.len())
-                                .filter(|i| !dispatch.idle.contains(i))
-                                .map(|i| (i, dispatch.slots[i].clone()))
-                                .collect::<Vec<_>>(),
-                            dispatch.ledger.get(part).region,
-                            dispatch.slots[0].uplink,
-                            dispatch.phase,
-                            dispatch.reconsider,
-                            dispatch.wanted(now, now, 0, pic),
-                            dispatch.horizon,
-                            dispatch.worth(now, now, 0, part, c)
-                        );
-                    }
-                }
-                for (i, s) in dispatch.slots.iter().enumerate() {
-                    eprintln!(
-                        "DBGS {:?} free {} var {:?} rate {} true {} fixed {} running {:?} deliv {:?}",
-                        s.state,
-                        s.free_at(now),
-                        s.speed,
-                        s.model.rate,
-                        self.world.nodes[i].model.rate,
-                        s.model.fixed_s,
-                        s.running,
-                        s.delivering
-                    );
-                }
-                return;
-            }
             for action in dispatch.on(now, input.clone()) {
                 if self.act(now, action) {
                     return;
