@@ -395,7 +395,9 @@ fn main() {
         .par_iter()
         .map(|case| {
             let best = ideal(&case.world);
-            let runs: Vec<_> = (0..SEEDS).map(|seed| ours(case, seed)).collect();
+            let runs: Vec<_> = (if std::env::var("DBG").is_ok() { 3..4 } else { 0..SEEDS })
+                .map(|seed| ours(case, seed))
+                .collect();
             let over = |f: &dyn Fn(u64) -> f64| median((0..3).map(f).collect());
             let heavy = case.world.nodes.len() > 500;
             let others = [

@@ -75,7 +75,6 @@ impl Dispatch {
             switch,
             cancelled: None,
             variance,
-            weighed: false,
             progress: 0.0,
             heard: now,
             gap: 0.0,
@@ -156,7 +155,8 @@ impl Dispatch {
     /// Cost of the tile that suits the slot now.
     fn wanted(&self, now: f64, horizon: f64, slot: SlotId, picture: u32) -> f64 {
         let s = &self.slots[slot];
-        let spread = (s.speed.variance() + self.terrain.variance()).sqrt();
+        // A slot of which nothing is known gets the share of one that is eight times worse than expected.
+        let spread = (s.speed.variance() + self.terrain.variance()).sqrt().min(3.5);
         let seconds = (horizon - now - s.fixed_s(picture)).max(0.0);
         let share = seconds * s.throughput(1.0) / (1.0 + CAUTION * spread);
         let most = if s.model.known { self.cost_at(s, picture, self.grain) } else { f64::INFINITY };

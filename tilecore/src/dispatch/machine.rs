@@ -46,8 +46,7 @@ pub struct Progress {
     pub eta: Option<f64>,
 }
 
-/// From this progress on a piece's pace is learnt from, if what it says differs by this much (logarithm).
-const TELLING: f64 = 0.1;
+/// A running piece's pace is learnt from if it differs by this much (logarithm) from what was expected.
 const SURPRISING: f64 = 0.2;
 
 /// Whether the job still runs.
@@ -244,7 +243,7 @@ impl Dispatch {
                 self.rendered(now, slot, piece);
                 self.stored(now, slot, piece, actions);
             }
-            Input::Cancelled(slot, piece) => self.given_up(now, slot, piece),
+            Input::Cancelled(slot, piece) => self.given_up(slot, piece),
             Input::Failed(slot, piece, error) => self.failed(now, slot, piece, &error, actions),
             Input::Lost(slot, error) => self.lost(now, slot, &error, actions),
             Input::Drain => self.phase = Phase::Draining,
@@ -287,7 +286,11 @@ impl Dispatch {
         let all: Vec<NodeModel> = self.slots.iter().map(|s| s.model.clone()).chain([model.clone()]).collect();
         if let Some(model) = fill(&all).0.pop() {
             let state = State::Starting { since: now, expected: now + model.ready_s() };
-            self.slots.push(Slot::new(model, self.bytes_per_pixel, state));
+            let mut slot = Slot::new(model, self.bytes_per_pixel, state);
+            if !slot.model.known && self.slots.iter().any(|s| s.model.known) {
+                slot.speed.like_others();
+            }
+            self.slots.push(slot);
             self.changed();
         }
     }
@@ -309,21 +312,20 @@ impl Dispatch {
         if done.is_finite() {
             r.report(now, done);
         }
-        if let Some(seconds) = r.by_pace().filter(|_| !r.weighed && r.progress >= TELLING) {
-            r.weighed = true;
-            if (seconds / r.expected).ln().abs() > SURPRISING {
-                let lesson = s.learn(r.cost, seconds - r.switch, variance, r.pace_variance());
-                let region = self.ledger.get(r.part).region;
-                if let Some(lesson) = lesson {
-                    self.terrain.learn(r.picture, region, lesson);
-                    r.cost *= lesson.off.exp();
-                }
-                r.expected = seconds;
-                r.variance = r.pace_variance();
-                self.slots[slot].running = Some(r);
-                self.redraw();
-                return;
+        let pace = r.by_pace().map(|seconds| (seconds, (seconds / r.expected).ln().abs()));
+        if let Some((seconds, _)) = pace.filter(|p| p.1 > SURPRISING + 2.0 * r.pace_variance().sqrt()) {
+            let lesson = s.learn(r.cost, seconds - r.switch, variance, r.pace_variance());
+            let region = self.ledger.get(r.part).region;
+            self.introduce();
+            if let Some(lesson) = lesson {
+                self.terrain.learn(r.picture, region, lesson);
+                r.cost *= lesson.off.exp();
             }
+            r.expected = seconds;
+            r.variance = r.pace_variance();
+            self.slots[slot].running = Some(r);
+            self.redraw();
+            return;
         }
         self.slots[slot].running = Some(r);
     }
@@ -334,15 +336,34 @@ impl Dispatch {
         s.delivered_from(now, &r);
         let lesson = s.learn(r.cost, now - r.since - r.switch, self.terrain.variance(), 0.0);
         if r.progress > 0.0 {
-            s.gap = Some(s.gap.unwrap_or(0.0).max(r.gap));
+            s.gap = Some(s.gap.unwrap_or(0.0).max(r.gap / (now - r.since).max(r.gap)));
         }
         self.rest(slot);
+        self.introduce();
         if let Some(lesson) = lesson {
             let region = self.ledger.get(r.part).region;
             if self.terrain.learn(r.picture, region, lesson) {
                 self.redraw();
             }
         }
+    }
+
+    /// A slot's rate has become known: those of which nothing is known are taken to be like the middle one.
+    fn introduce(&mut self) {
+        if self.slots.iter().all(|s| s.model.known) {
+            return;
+        }
+        let mut rates: Vec<f64> = self.slots.iter().filter(|s| s.model.known).map(|s| s.model.rate).collect();
+        rates.sort_by(f64::total_cmp);
+        let Some(middle) = rates.get(rates.len() / 2) else { return };
+        for s in self.slots.iter_mut().filter(|s| !s.model.known) {
+            s.model.rate = *middle;
+            s.speed.like_others();
+            if let Some(r) = s.running.as_mut().filter(|r| r.progress == 0.0) {
+                r.expected = r.fixed + r.cost / s.model.rate;
+            }
+        }
+        self.horizon = None;
     }
 
     /// Costs of what waits, by the corrected maps.
@@ -419,15 +440,9 @@ impl Dispatch {
     }
 
     /// The slot gave the piece up because it was asked to.
-    fn given_up(&mut self, now: f64, slot: SlotId, piece: u64) {
-        let variance = self.terrain.variance();
+    fn given_up(&mut self, slot: SlotId, piece: u64) {
         let running = self.slots.get_mut(slot).and_then(|s| s.running.take_if(|r| r.piece == piece));
-        if let Some(r) = running {
-            let s = &mut self.slots[slot];
-            if r.progress > 0.1 {
-                s.learn(r.cost * r.progress, r.heard - r.since - r.switch, variance, r.pace_variance());
-            }
-            let _ = now;
+        if running.is_some() {
             self.rest(slot);
         }
         self.requeue(piece);

@@ -26,8 +26,6 @@ pub(super) struct Running {
     pub(super) cancelled: Option<f64>,
     /// Variance of the logarithm of what was expected.
     pub(super) variance: f64,
-    /// What its first reports say was learnt from.
-    pub(super) weighed: bool,
     /// How far it said it is, 0 to 1, and when it last said anything.
     pub(super) progress: f64,
     pub(super) heard: f64,
@@ -81,11 +79,16 @@ impl Running {
 
     /// Seconds of silence after which it counts as stalled.
     pub(super) fn patience(&self, slot: &Slot) -> f64 {
-        let usual = if self.progress > 0.0 { Some(self.gap) } else { slot.gap };
+        // Its own reports say best how often to expect one. Before the first, the slot's earlier pieces do, and this
+        // piece may take longer than expected for honest reasons.
+        let doubt = (2.0 * self.variance.sqrt()).exp();
         slot.patience
-            * match usual {
-                Some(gap) => PATIENCE * gap.max(self.expected / 20.0).max(self.fixed),
-                None if slot.model.known => PATIENCE_BLIND * self.expected,
+            * match slot.gap {
+                _ if self.progress > 0.0 => PATIENCE * self.gap.max(self.expected / 20.0).max(self.fixed),
+                Some(share) => {
+                    PATIENCE * (share * self.expected * doubt).max(self.expected / 20.0).max(self.fixed)
+                }
+                None if slot.model.known => PATIENCE_BLIND * self.expected * doubt,
                 None => f64::INFINITY,
             }
     }

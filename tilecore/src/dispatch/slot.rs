@@ -55,7 +55,7 @@ pub(super) struct Slot {
     pub(super) speed: Speed,
     /// Factor on the silence after which it counts as stalled.
     pub(super) patience: f64,
-    /// Longest time between two reports of a piece, if it reports at all.
+    /// Longest time between two reports of a piece, as a share of the piece's time, if it reports at all.
     pub(super) gap: Option<f64>,
     /// Pieces of it that were stored.
     pub(super) stored: usize,

@@ -6,8 +6,10 @@
 
 use crate::plan::NodeModel;
 
-/// Variance of the logarithm of a rate of which nothing is known: it may be twenty times higher or lower.
-const UNKNOWN: f64 = 9.0;
+/// Variance of the logarithm of a rate of which nothing is known, not even the order of magnitude.
+const UNKNOWN: f64 = 100.0;
+/// The same where other slots' rates are known: it may be five times higher or lower.
+const LIKE_OTHERS: f64 = 3.0;
 /// The same for a rate that a probe or an earlier run measured: a fifth more or less.
 const MEASURED: f64 = 0.03;
 /// The same for a fixed cost.
@@ -41,6 +43,11 @@ pub(super) struct Speed {
 impl Speed {
     pub(super) fn new(known: bool) -> Self {
         Self { rate: if known { MEASURED } else { UNKNOWN }, fixed: FIXED, both: 0.0, odd: 0 }
+    }
+
+    /// The rate was taken from other slots.
+    pub(super) fn like_others(&mut self) {
+        self.rate = LIKE_OTHERS;
     }
 
     /// Variance of the logarithm of the rate.

@@ -65,6 +65,15 @@ impl Dispatch {
             if beside.min(instead) >= keep - (WORTH * (keep - now)).max(fixed) {
                 continue;
             }
+            if std::env::var("DBG").is_ok() {
+                eprintln!(
+                    "{now:.2} share {:?} keep {keep:.2} beside {beside:.2} instead {instead:.2} work {work:.0} base {base:.2} var {:.3} rates {:?} run {:?}",
+                    late,
+                    self.terrain.variance(),
+                    self.slots.iter().map(|s| (s.model.rate as u64, s.speed.variance())).collect::<Vec<_>>(),
+                    self.slots[late.running.first().map_or(0, |r| r.0)].running
+                );
+            }
             self.enqueue(late.part);
             self.changed();
             if instead < beside - WORTH * (beside - now) {
