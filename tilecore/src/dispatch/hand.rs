@@ -158,7 +158,11 @@ impl Dispatch {
         // A slot of which nothing is known gets the share of one that is eight times worse than expected.
         let spread = (s.speed.variance() + self.terrain.variance()).sqrt().min(3.5);
         let seconds = (horizon - now - s.fixed_s(picture)).max(0.0);
-        let share = seconds * s.throughput(1.0) / (1.0 + CAUTION * spread);
+        let all = seconds * s.throughput(1.0);
+        // Where one more tile costs more than this one could come late, there need not be one more.
+        let more = s.fixed_s(picture) + 4.0 * f64::from(self.overlap) * all.sqrt() / s.model.rate;
+        let part = (1.0 / (1.0 + CAUTION * spread)).max((more / (spread * seconds)).min(1.0));
+        let share = all * part;
         let most = if s.model.known { self.cost_at(s, picture, self.grain) } else { f64::INFINITY };
         share.min(most).max(self.cost_at(s, picture, MOST_OVERHEAD))
     }
@@ -212,7 +216,7 @@ impl Dispatch {
 
     /// The waiting part nearest above what is wanted; if all are smaller, the costliest.
     fn fitting(&self, slot: SlotId, picture: u32, wanted: f64) -> Option<(f64, PartId)> {
-        if self.terrain.variance() > SPREAD_OUT {
+        if self.terrain.variance() > SPREAD_OUT && self.terrain.learnt() < self.slots.len() {
             // While little is known about the frame, tiles far from each other say most about it.
             return self.costliest_for(slot, picture);
         }
@@ -222,26 +226,46 @@ impl Dispatch {
             .or_else(|| self.costliest_for(slot, picture))
     }
 
-    /// Cuts about this cost off a waiting part, k-d style: halves while it is much too large, then the cut itself.
-    /// What is left waits.
+    fn least_side(&self) -> u32 {
+        (2 * self.overlap).max(8)
+    }
+
+    /// Whether a part is large enough to be cut in two.
+    pub(super) fn can_be_cut(&self, part: PartId) -> bool {
+        let region = self.ledger.get(part).region;
+        self.cuts && region.width().max(region.height()) >= 2 * self.least_side()
+    }
+
+    /// Cuts about this cost off a waiting part: first a strip as wide as a square of that cost would be, then the tile
+    /// off the strip, so that no more than two parts are left over and both can be cut on. What is left waits.
     fn carve(&mut self, part: PartId, wanted: f64) -> PartId {
         let mut part = part;
-        let min = MinSide((2 * self.overlap).max(8));
         loop {
-            let (picture, region) = (self.ledger.get(part).picture, self.ledger.get(part).region);
-            let times = self.ledger.get(part).queued.unwrap_or_default() / wanted;
+            let whole = self.ledger.get(part).queued.unwrap_or_default();
+            let times = whole / wanted;
             if times < NEAR {
                 return part;
             }
-            let share = if times >= 4.0 { (times / 2.0).floor() / times } else { 1.0 / times };
-            let Some(halves) = self.terrain.map(picture).and_then(|map| cut(map, region, share, min)) else {
-                return part;
-            };
-            self.dequeue(part);
-            let (a, b) = self.ledger.split(part, halves);
-            self.enqueue(a);
-            self.enqueue(b);
-            part = a;
+            let region = self.ledger.get(part).region;
+            let (long, short) = (region.width().max(region.height()), region.width().min(region.height()));
+            // Tiles across the strip, if they are squares.
+            let across = (times * f64::from(short) / f64::from(long)).sqrt().round().max(1.0);
+            let strip = (across / times).min(1.0);
+            let share = if 1.0 - strip < strip / across { 1.0 / times } else { strip };
+            match self.cut_off(part, share) {
+                Some(first) => part = first,
+                None => return part,
+            }
         }
+    }
+
+    fn cut_off(&mut self, part: PartId, share: f64) -> Option<PartId> {
+        let (picture, region) = (self.ledger.get(part).picture, self.ledger.get(part).region);
+        let halves = cut(self.terrain.map(picture)?, region, share, MinSide(self.least_side()))?;
+        self.dequeue(part);
+        let (first, rest) = self.ledger.split(part, halves);
+        self.enqueue(first);
+        self.enqueue(rest);
+        Some(first)
     }
 }

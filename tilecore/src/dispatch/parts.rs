@@ -27,6 +27,8 @@ pub(super) struct Part {
     pub(super) flying: Vec<(u64, SlotId)>,
     /// Slots on which it failed.
     pub(super) tried: Vec<SlotId>,
+    /// How often it was put back while it was rendered.
+    pub(super) reclaimed: u8,
 }
 
 /// What a stored piece makes superfluous.
@@ -72,6 +74,7 @@ impl Ledger {
             stored: None,
             flying: Vec::new(),
             tried,
+            reclaimed: 0,
         });
         self.parts.len() - 1
     }
@@ -92,6 +95,11 @@ impl Ledger {
     /// Notes whether the part waits in the pool, and under which cost.
     pub(super) fn set_queued(&mut self, part: PartId, cost: Option<f64>) {
         self.parts[part].queued = cost;
+    }
+
+    /// Notes that the part was put back while it was rendered.
+    pub(super) fn reclaim(&mut self, part: PartId) {
+        self.parts[part].reclaimed += 1;
     }
 
     pub(super) fn part_of(&self, piece: u64) -> Option<PartId> {

@@ -4,6 +4,7 @@
 use super::fair;
 use super::hand::MOST_OVERHEAD;
 use super::machine::{Dispatch, Phase};
+use super::pace::Running;
 use super::parts::PartId;
 use super::slot::Slot;
 use super::{Action, SlotId};
@@ -16,6 +17,8 @@ const WORTH: f64 = 0.1;
 const GIVE_UP: f64 = 3.0;
 /// A part is rendered by no more than this many slots at the same time, stalled ones not counted.
 const TWINS: usize = 2;
+/// A part is put back no more often than this while it is rendered; what it is cut into counts anew.
+const RECLAIMS: u8 = 3;
 
 /// A part that is rendered or on its way, as it looks now.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ struct Late {
     running: Vec<(SlotId, u64)>,
     /// Pieces of it from which something is still heard.
     alive: usize,
+    /// One of them has only just begun.
+    new: bool,
 }
 
 impl Dispatch {
@@ -54,7 +59,7 @@ impl Dispatch {
     /// Puts late parts back to be rendered by others too, or cut anew, where that ends sooner.
     fn reclaim(&mut self, now: f64, actions: &mut Vec<Action>) {
         let base = if self.pool.is_empty() { now } else { self.finish(now, None, self.pool.cost()) };
-        let mut late: Vec<Late> = self.flying(now).into_iter().filter(|l| l.end > base).collect();
+        let mut late: Vec<Late> = self.flying(now).into_iter().filter(|l| l.end > base && !l.new).collect();
         late.sort_by(|a, b| b.end.total_cmp(&a.end).then(a.part.cmp(&b.part)));
         late.truncate(AT_ONCE);
         for late in late {
@@ -65,15 +70,7 @@ impl Dispatch {
             if beside.min(instead) >= keep - (WORTH * (keep - now)).max(fixed) {
                 continue;
             }
-            if std::env::var("DBG").is_ok() {
-                eprintln!(
-                    "{now:.2} share {:?} keep {keep:.2} beside {beside:.2} instead {instead:.2} work {work:.0} base {base:.2} var {:.3} rates {:?} run {:?}",
-                    late,
-                    self.terrain.variance(),
-                    self.slots.iter().map(|s| (s.model.rate as u64, s.speed.variance())).collect::<Vec<_>>(),
-                    self.slots[late.running.first().map_or(0, |r| r.0)].running
-                );
-            }
+            self.ledger.reclaim(late.part);
             self.enqueue(late.part);
             self.changed();
             if instead < beside - WORTH * (beside - now) {
@@ -88,20 +85,26 @@ impl Dispatch {
     fn flying(&self, now: f64) -> Vec<Late> {
         let variance = self.terrain.variance();
         let mut found: Vec<Late> = Vec::new();
-        let mut add = |part: PartId, end: f64, cost: f64, running: Option<(SlotId, u64)>| {
+        let mut add = |part: PartId, end: f64, cost: f64, running: Option<(SlotId, &Running)>| {
             let p = self.ledger.get(part);
-            if p.queued.is_some() || !p.children.is_empty() || self.ledger.is_settled(part) {
+            let left = p.children.is_empty() && p.reclaimed < RECLAIMS && !self.ledger.is_settled(part);
+            if p.queued.is_some() || !left {
                 return;
             }
             let alive = usize::from(end.is_finite());
+            // Of a piece that has only begun nothing more is known than when it was handed out.
+            let begun = |r: &Running| r.progress > 0.0 || now - r.since > r.fixed.max(r.expected / 10.0);
+            let new = running.is_some_and(|(_, r)| !begun(r));
+            let running = running.map(|(slot, r)| (slot, r.piece));
             let twin = if p.flying.len() > 1 { found.iter_mut().find(|l| l.part == part) } else { None };
             if let Some(late) = twin {
                 late.end = late.end.min(end);
                 late.cost = late.cost.max(cost);
                 late.running.extend(running);
                 late.alive += alive;
+                late.new |= new;
             } else {
-                found.push(Late { part, end, cost, running: running.into_iter().collect(), alive });
+                found.push(Late { part, end, cost, running: running.into_iter().collect(), alive, new });
             }
         };
         for (slot, s) in self.slots.iter().enumerate() {
@@ -109,7 +112,7 @@ impl Dispatch {
                 // How far it is off may be the slot's fault or the region's.
                 let off = (r.projected_s(now, r.variance) / r.expected).max(0.1);
                 let cost = r.cost * off.powf(variance / (variance + s.speed.variance()));
-                add(r.part, s.ends_at(now, r), cost, Some((slot, r.piece)));
+                add(r.part, s.ends_at(now, r), cost, Some((slot, r)));
             }
             for d in &s.delivering {
                 add(d.part, d.expected.max(now + (now - d.since) / 2.0), d.cost, None);
@@ -124,7 +127,7 @@ impl Dispatch {
         let own = |i: &SlotId| late.running.iter().any(|(slot, _)| slot == i);
         let others = || self.slots.iter().enumerate().filter(|(i, s)| !own(i) && s.lives()).map(|(_, s)| s);
         let free = |s: &Slot| (s.free_at(now), s.throughput(1.0));
-        if !self.cuts {
+        if !self.can_be_cut(late.part) {
             if late.alive >= TWINS {
                 return (f64::INFINITY, f64::INFINITY);
             }

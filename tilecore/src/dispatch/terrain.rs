@@ -84,6 +84,11 @@ impl Terrain {
         self.squares / self.seen
     }
 
+    /// How many pieces it has learnt from.
+    pub(super) fn learnt(&self) -> usize {
+        self.learnt
+    }
+
     /// Notes what a piece said about its region; returns whether it is time to redraw.
     pub(super) fn learn(&mut self, picture: u32, region: Rect, lesson: Lesson) -> bool {
         let Some(ground) = self.grounds.get_mut(picture as usize) else { return false };
