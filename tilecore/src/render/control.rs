@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::events::{Event, Sink};
 use crate::job::Request;
 use crate::node::{Node, Place};
+use crate::plan::Plan;
 use crate::state::{NodeRecord, Record, TileRecord, now};
 
 /// How long the loop sleeps when nothing is reported.

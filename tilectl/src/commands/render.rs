@@ -9,7 +9,7 @@ use tilecore::config::Defaults;
 use tilecore::job::Request;
 use tilecore::plan::Tiling;
 use tilecore::render::{self, Cancel, Options};
-use tilecore::{Error, Result};
+use tilecore::Result;
 
 use crate::farm::Farm;
 use crate::{cli, show};
