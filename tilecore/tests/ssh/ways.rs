@@ -125,6 +125,28 @@ fn through_a_command() {
 }
 
 #[test]
+fn machines_are_tried_before_they_are_written_down() {
+    let server = Sshd::start();
+    let mute = Sshd::with().plain().line("ForceCommand echo no shell here >&2").start();
+    let home = Home::for_server(&server);
+    mute.allow(&home.ssh("id_ed25519.pub"));
+    home.write("known_hosts", &[server.known_as("127.0.0.1"), mute.known_as("127.0.0.1")].concat());
+    let host =
+        |name: &str, server: &Sshd| format!("Host {name}\n HostName 127.0.0.1\n Port {}\n", server.port);
+    home.write("config", &[&host("good", &server), &host("mute", &mute), "Host *\n User x\n"].concat());
+    let mut options = options(&home);
+    let hosts = tilecore::node::ssh::hosts(&options).unwrap();
+    assert_eq!(hosts, ["good", "mute"]);
+    let asked: Vec<String> = hosts.iter().map(|host| format!("{}@{host}", user())).collect();
+    options.user = "nobody-of-that-name".to_owned();
+    let probes = tilecore::config::probe(&asked, &options);
+    assert_eq!(probes[0].host, asked[0]);
+    assert!(probes[0].outcome.is_ok(), "{:?}", probes[0].outcome);
+    let error = probes[1].outcome.as_ref().unwrap_err();
+    assert!(error.to_string().contains("no shell answers") && error.process_log() == Some("no shell here\n"));
+}
+
+#[test]
 fn what_is_not_an_ssh_server() {
     let home = Home::new();
     let mut options = options(&home);
