@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use tilecore::error::Kind;
+use tilecore::node::Received;
 
 use crate::links::{noise, there_and_back};
 use crate::sshd::{Home, Sshd, user, which};
@@ -83,6 +85,26 @@ fn through_a_jump_host_and_another() {
             through.iter().all(|s| count(s, "Closing connection to") == count(s, "Accepted publickey"))
         });
     }
+}
+
+#[test]
+fn a_jump_host_that_dies_takes_the_link_with_it() {
+    let (jump, node) = (Sshd::start(), Sshd::start());
+    let home = Home::for_server(&jump);
+    node.allow(&home.ssh("id_ed25519.pub"));
+    home.write("known_hosts", &[jump.known_as("127.0.0.1"), node.known_as("127.0.0.1")].concat());
+    home.write("config", &format!("Host node\n HostName 127.0.0.1\n ProxyJump 127.0.0.1:{}\n", jump.port));
+    let mut link = link(&format!("node:{}", node.port), &options(&home)).unwrap();
+    assert_shell(&mut *link);
+    jump.cut_connections();
+    let mut buffer = [0; 64];
+    let mut result = Ok(Received::Nothing);
+    eventually("the connection broke", || {
+        result = link.recv(&mut buffer, Duration::from_secs(1));
+        result.as_ref().ok() != Some(&Received::Nothing)
+    });
+    let error = result.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("broke"), "{error}");
 }
 
 #[test]
@@ -169,7 +191,7 @@ fn what_is_not_an_ssh_server() {
     });
     let error = refusal(&place, &options);
     assert!(error.to_string().contains("cannot be talked to"), "{error}");
-    options.connect_timeout = std::time::Duration::from_secs(1);
+    options.connect_timeout = Duration::from_secs(1);
     let error = refusal(&place, &options);
     assert!(error.hint().is_some(), "{error}");
     let error = refusal(&place, &options);
