@@ -21,5 +21,6 @@ pub mod report;
 pub mod state;
 pub mod stitch;
 pub mod sync;
+pub mod verify;
 
 pub use error::{Error, Result};

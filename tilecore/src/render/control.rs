@@ -19,7 +19,7 @@ use crate::dispatch::{self, Action, Dispatch, Input};
 use crate::error::{Error, Result};
 use crate::events::{Event, Sink};
 use crate::job::Request;
-use crate::node::Node;
+use crate::node::{Node, Place};
 use crate::state::{NodeRecord, Record, TileRecord, now};
 
 /// How long the loop sleeps when nothing is reported.
@@ -76,7 +76,7 @@ impl<'a, 'b> Control<'a, 'b> {
             abort: Arc::default(),
             job: Arc::default(),
             began: Instant::now(),
-            meeting: Meeting::new(request)?,
+            meeting: Meeting::new(request, nodes.iter().all(|n| n.spec().place == Place::Local))?,
             work: None,
             dispatch: None,
             files: HashMap::new(),
@@ -338,7 +338,7 @@ impl<'a, 'b> Control<'a, 'b> {
         if self.dispatch.is_some() {
             return self.feed(Input::Lost(slot, error));
         }
-        self.lost_before_planning(slot, error)
+        self.lost_before_planning(slot, &error)
     }
 
     /// Tells the dispatcher, and carries out what it wants.

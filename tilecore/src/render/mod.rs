@@ -20,9 +20,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::error::Result;
 use crate::events::Sink;
+use crate::geometry::Rect;
 use crate::job::Request;
 use crate::node::Node;
-use crate::stitch::Compression;
+use crate::stitch::{Compression, Part};
 
 pub use format::Format;
 
@@ -43,6 +44,27 @@ pub struct Options {
     pub compression: Compression,
     /// Output format other than the scene's own.
     pub format: Option<Format>,
+    /// Render only these regions of the frame, which do not overlap, and leave them as tiles.
+    pub only: Option<Vec<Rect>>,
+}
+
+impl Options {
+    /// The picture at `output`, tiles beside it until it is there, everything else as usual.
+    pub fn new(output: impl Into<PathBuf>) -> Self {
+        let output = output.into();
+        let mut work_dir = output.clone().into_os_string();
+        work_dir.push(".tiles");
+        Self {
+            output,
+            named_by_format: false,
+            work_dir: work_dir.into(),
+            fresh: false,
+            keep: false,
+            compression: Compression::default(),
+            format: None,
+            only: None,
+        }
+    }
 }
 
 /// Stops a render from another thread or a signal handler.
@@ -84,6 +106,8 @@ pub struct Outcome {
     pub adopted: usize,
     /// Seconds from start to end.
     pub seconds: f64,
+    /// The tiles themselves, where only they were wanted.
+    pub parts: Vec<Part>,
 }
 
 /// Renders one frame on `nodes`.

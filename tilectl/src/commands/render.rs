@@ -34,11 +34,12 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
             Some(level) => super::compression(level),
             None => defaults.compression.unwrap_or_default(),
         },
+        only: None,
         format: args.format.as_deref().map(str::parse).transpose()?,
     };
     let nodes = farm.nodes()?;
     let cancel = Cancel::new();
-    on_interrupt(&cancel)?;
+    super::on_interrupt(&cancel)?;
     let mut show = show::new(&args.output_style);
     let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| show.event(&event));
     show.end();
@@ -75,9 +76,16 @@ fn request(args: &cli::Render, defaults: &Defaults) -> Request {
         tiling,
         persistent: !args.no_persistent_data && defaults.persistent_data != Some(false),
         scripts: args.scene.allow_scripts,
+<<<<<<< HEAD
         allow_missing: flag(args.scene.allow_missing, defaults.allow_missing),
         mixed_versions: flag(args.mixed_versions, defaults.mixed_versions),
         force_tiles: flag(args.tiling.force_tiles, defaults.force_tiles),
+=======
+        allow_missing: args.scene.allow_missing,
+        roots: args.scene.roots.clone(),
+        mixed_versions: args.mixed_versions,
+        force_tiles: args.tiling.force_tiles,
+>>>>>>> sync
         ..Request::new(&args.scene.file, args.scene.frame)
     }
 }
@@ -94,13 +102,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// Ctrl-C and SIGTERM: once drains, twice stops at once.
-fn on_interrupt(cancel: &Cancel) -> Result<()> {
-    let cancel = cancel.clone();
-    ctrlc::set_handler(move || cancel.stop())
-        .map_err(|e| Error::render(format!("cannot watch for Ctrl-C: {e}")))
 }
 
 #[cfg(test)]
