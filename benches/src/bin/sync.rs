@@ -29,7 +29,8 @@ fn main() {
     let mut spec = NodeSpec::new("n", Place::Ssh(format!("127.0.0.1:{}", server.port)));
     spec.cache_dir = Some(dir.path().join("cache").display().to_string());
     let node = from_spec(&spec, &options).expect("a plain address");
-    let mut worker = Worker::start(node.as_ref(), "bench", None, &mut || true).expect("Blender starts").worker;
+    let mut worker =
+        Worker::start(node.as_ref(), "bench", None, &mut || true).expect("Blender starts").worker;
 
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     println!("{megabytes} MB of noise, {rounds} rounds; MB/s");

@@ -133,6 +133,7 @@ impl<'a, 'b> Control<'a, 'b> {
                     sync_s: 0.0,
                     rate: None,
                     fixed_s: None,
+                    patches: Vec::new(),
                     losses: 0,
                     trouble: None,
                 });
@@ -185,15 +186,23 @@ impl<'a, 'b> Control<'a, 'b> {
         }
     }
 
+    /// What a run would do.
+    pub(super) fn plan_only(mut self) -> Result<Plan> {
+        let plan = self.meet().and_then(|()| {
+            let models: Vec<_> = self.seats.iter().map(super::meeting::model).collect();
+            let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
+            crate::plan::plan(self.meeting.planning(work), &models)
+        });
+        self.part_ways();
+        self.abort.store(true, Ordering::Relaxed);
+        if let Some(work) = self.work.take().filter(|w| w.tiles.is_empty()) {
+            work.dir.remove()?;
+        }
+        plan
+    }
+
     fn drive(&mut self) -> Result<Outcome> {
-        for slot in 0..self.seats.len() {
-            let node = self.seats[slot].name.clone();
-            self.emit(Event::Connecting { slot, node });
-            self.seats[slot].order(Order::Boot(Duration::ZERO));
-        }
-        while !self.met() {
-            self.step()?;
-        }
+        self.meet()?;
         if self.todo().iter().any(|rects| !rects.is_empty()) {
             self.plan()?;
             while !self.complete {
@@ -204,6 +213,19 @@ impl<'a, 'b> Control<'a, 'b> {
             return Err(self.interrupted());
         }
         self.conclude()
+    }
+
+    /// Reaches the nodes and finds out what there is to do.
+    fn meet(&mut self) -> Result<()> {
+        for slot in 0..self.seats.len() {
+            let node = self.seats[slot].name.clone();
+            self.emit(Event::Connecting { slot, node });
+            self.seats[slot].order(Order::Boot(Duration::ZERO));
+        }
+        while !self.met() {
+            self.step()?;
+        }
+        Ok(())
     }
 
     fn todo(&self) -> Vec<Vec<crate::geometry::Rect>> {

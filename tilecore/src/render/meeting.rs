@@ -53,6 +53,10 @@ pub(super) struct Meeting {
     ready: Option<Instant>,
     /// Format of the picture, where it is not the scene's own.
     format: Option<Format>,
+    /// Where the picture is costly, where that was measured.
+    pub(super) map: Option<CostMap>,
+    /// The slot that measures it.
+    pub(super) mapper: Option<usize>,
 }
 
 impl Meeting {
@@ -72,6 +76,8 @@ impl Meeting {
             blender: None,
             ready: None,
             format: None,
+            map: None,
+            mapper: None,
         })
     }
 
@@ -81,14 +87,19 @@ impl Meeting {
             .canvases
             .iter()
             .zip(work.todo())
-            .map(|(canvas, todo)| plan::Picture {
-                frame: canvas.frame,
-                todo,
-                cost: CostMap::uniform(canvas.frame),
+            .map(|(canvas, todo)| {
+                let map = self.map.clone().filter(|m| m.frame() == canvas.frame);
+                let cost = map.unwrap_or_else(|| CostMap::uniform(canvas.frame));
+                plan::Picture { frame: canvas.frame, todo, cost }
             })
             .collect();
         let bytes_per_pixel = if work.format() == TileFormat::Exr { EXR_PIXEL } else { PNG_PIXEL };
         plan::Work { pictures, overlap: self.overlap, tiling: self.tiling, bytes_per_pixel }
+    }
+
+    /// Whether the frame is rendered in one piece.
+    pub(super) fn is_whole(&self) -> bool {
+        self.tiling == Tiling::Count(1)
     }
 
     /// The picture's format, where it is not the scene's own.
@@ -110,6 +121,7 @@ pub(super) fn model(seat: &Seat) -> NodeModel {
         sync_s: if ready { 0.0 } else { seat.sync_s },
         rate: seat.rate.unwrap_or(0.0),
         known: seat.rate.is_some(),
+        fixed_s: seat.fixed_s.unwrap_or(plan::USUAL_FIXED_S),
         ..NodeModel::unknown(seat.name.clone())
     }
 }
@@ -148,9 +160,9 @@ impl Control<'_, '_> {
                     }
                     self.record(&tile, node.clone(), file.bytes, file.sha256, 0.0)?;
                 }
-                self.measured(slot)
+                self.measure(slot)
             }
-            Report::Probed(_) => self.measured(slot),
+            Report::Probed(seconds) => self.probed(slot, &seconds),
             Report::Refused(error) => self.refused(slot, error),
             _ => Ok(()),
         }
@@ -257,8 +269,10 @@ impl Control<'_, '_> {
             self.meeting.inputs = Arc::new(survey.inputs);
             self.meeting.surveys += 1;
             if self.meeting.surveys > SURVEYS {
-                return Err(Error::input(format!("the libraries of the scene lead further after {SURVEYS} steps"))
-                    .remedy("Look for libraries that link one another in a circle under changing paths."));
+                return Err(Error::input(format!(
+                    "the libraries of the scene lead further after {SURVEYS} steps"
+                ))
+                .remedy("Look for libraries that link one another in a circle under changing paths."));
             }
             self.open(slot);
             return Ok(());
@@ -505,7 +519,8 @@ impl Control<'_, '_> {
         }
     }
 
-    fn measured(&mut self, slot: usize) -> Result<()> {
+    /// Nothing more is to be found out about this slot.
+    pub(super) fn measured(&mut self, slot: usize) -> Result<()> {
         self.meeting.ready.get_or_insert_with(Instant::now);
         self.ready(slot)
     }

@@ -57,8 +57,7 @@ impl Missing {
 }
 
 fn listed(missing: &[&Missing], main: &Path) -> String {
-    let mut text: String =
-        missing.iter().take(LISTED).map(|m| format!("\n    {}", m.line(main))).collect();
+    let mut text: String = missing.iter().take(LISTED).map(|m| format!("\n    {}", m.line(main))).collect();
     if missing.len() > LISTED {
         text += &format!("\n    and {} more", missing.len() - LISTED);
     }

@@ -35,11 +35,7 @@ struct Have {
 
 /// Sends those of `files` that the node lacks. `progress` is told bytes sent and bytes to send, `None` until that is
 /// known, and says whether to go on. Returns the bytes sent.
-pub(super) fn send(
-    files: &[InputPath],
-    worker: &mut Worker,
-    progress: &mut Progress<'_>,
-) -> Result<u64> {
+pub(super) fn send(files: &[InputPath], worker: &mut Worker, progress: &mut Progress<'_>) -> Result<u64> {
     let mut wanted: Vec<&InputPath> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for file in files {
@@ -50,8 +46,7 @@ pub(super) fn send(
     let asked: Vec<Value> = wanted.iter().map(|f| json!([f.sha256, f.size])).collect();
     // The node may have to read what it has: a gigabyte takes seconds.
     let patience = Duration::from_secs(120 + files.iter().map(|f| f.size >> 26).sum::<u64>());
-    let have: Have =
-        worker.call("have", json!({"files": asked}), Some(patience), &mut || progress(None))?;
+    let have: Have = worker.call("have", json!({"files": asked}), Some(patience), &mut || progress(None))?;
     let lacking: Vec<(&InputPath, u64)> = wanted
         .iter()
         .zip(&have.have)
@@ -76,8 +71,11 @@ pub(super) fn send(
     if outcome.is_err()
         && let Some(changed) = lacking.iter().find(|(f, _)| Stamp::of(&f.path).ok() != Some(f.stamp))
     {
-        return Err(Error::input(format!("{} changed while it was being sent", names::shown(&changed.0.path)))
-            .remedy("Run the same command again once nothing writes to it."));
+        return Err(Error::input(format!(
+            "{} changed while it was being sent",
+            names::shown(&changed.0.path)
+        ))
+        .remedy("Run the same command again once nothing writes to it."));
     }
     outcome.map(|()| sent)
 }
@@ -183,8 +181,11 @@ impl Sending<'_, '_> {
                 return Err(Error::interrupted("stopped"));
             }
             if Instant::now() > until {
-                return Err(Error::node(format!("node {} takes no more of the scene's files", self.worker.node()))
-                    .remedy("Check its disk; it is tried again."));
+                return Err(Error::node(format!(
+                    "node {} takes no more of the scene's files",
+                    self.worker.node()
+                ))
+                .remedy("Check its disk; it is tried again."));
             }
         }
     }

@@ -49,8 +49,11 @@ pub(crate) fn survey(
     let Search { files, remap, mut missing, .. } = search;
     let blend = before.files.first().cloned();
     let place = blend.as_ref().map(|b| names::bytes(&b.path).to_vec()).unwrap_or_default();
-    let (paths, users): (Vec<PathBuf>, Vec<Option<User>>) =
-        files.into_iter().filter(|(path, _)| *path != place).map(|(path, user)| (names::path(&path), user)).unzip();
+    let (paths, users): (Vec<PathBuf>, Vec<Option<User>>) = files
+        .into_iter()
+        .filter(|(path, _)| *path != place)
+        .map(|(path, user)| (names::path(&path), user))
+        .unzip();
     let hashed = hashes.of(&paths, progress)?;
     let mut found: Vec<InputPath> = blend.into_iter().collect();
     for ((path, user), hashed) in paths.into_iter().zip(users).zip(hashed) {
@@ -126,7 +129,8 @@ impl<'a> Search<'a> {
                 .remedy("Remove what it does not need, or pack it into the .blend."));
         }
         let roots = self.roots;
-        let looked = self.looked.entry(path.clone()).or_insert_with_key(|path| look(&names::path(path), roots));
+        let looked =
+            self.looked.entry(path.clone()).or_insert_with_key(|path| look(&names::path(path), roots));
         let blend = || names::path(&reference.blend);
         match (looked, reference.need) {
             (Ok(()), Need::Must) => {

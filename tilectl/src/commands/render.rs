@@ -34,6 +34,8 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
             Some(level) => super::compression(level),
             None => defaults.compression.unwrap_or_default(),
         },
+        measure: false,
+        bench: tilecore::bench::Cache::default_path(),
         only: None,
         format: args.format.as_deref().map(str::parse).transpose()?,
     };
@@ -76,16 +78,10 @@ fn request(args: &cli::Render, defaults: &Defaults) -> Request {
         tiling,
         persistent: !args.no_persistent_data && defaults.persistent_data != Some(false),
         scripts: args.scene.allow_scripts,
-<<<<<<< HEAD
         allow_missing: flag(args.scene.allow_missing, defaults.allow_missing),
+        roots: args.scene.roots.clone(),
         mixed_versions: flag(args.mixed_versions, defaults.mixed_versions),
         force_tiles: flag(args.tiling.force_tiles, defaults.force_tiles),
-=======
-        allow_missing: args.scene.allow_missing,
-        roots: args.scene.roots.clone(),
-        mixed_versions: args.mixed_versions,
-        force_tiles: args.tiling.force_tiles,
->>>>>>> sync
         ..Request::new(&args.scene.file, args.scene.frame)
     }
 }

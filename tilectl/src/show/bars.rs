@@ -55,7 +55,11 @@ impl Show for Bars {
             }
             Event::Connected { slot, .. } => self.say(*slot, "Blender is up".into()),
             Event::Reading { read, of } if read < of => {
-                self.frame.set_message(format!("reading the scene's files, {} of {}", bytes(*read), bytes(*of)));
+                self.frame.set_message(format!(
+                    "reading the scene's files, {} of {}",
+                    bytes(*read),
+                    bytes(*of)
+                ));
             }
             Event::Sending { slot, sent, of, per_second } if *of > 0 => {
                 let speed = per_second.map_or_else(String::new, |s| format!(", {}/s", bytes(s as u64)));

@@ -32,7 +32,13 @@ impl Transfers {
 
 impl Lines {
     pub(crate) fn new(verbose: bool) -> Self {
-        Self { verbose, began: Instant::now(), told: None, transfers: Transfers::default(), names: Vec::new() }
+        Self {
+            verbose,
+            began: Instant::now(),
+            told: None,
+            transfers: Transfers::default(),
+            names: Vec::new(),
+        }
     }
 }
 
