@@ -129,6 +129,15 @@ impl Bench<'_, '_> {
             tiling: if rects == [job.region] { Tiling::Count(1) } else { Tiling::Auto },
             scripts: job.scripts,
             allow_missing: true,
+            // What lay outside the .blend's folder then was allowed to be sent, and is again.
+            roots: job
+                .files
+                .iter()
+                .skip(1)
+                .filter_map(|f| Path::new(&f.path).parent())
+                .filter(|dir| dir.is_absolute() && dir.is_dir())
+                .map(Path::to_owned)
+                .collect(),
             ..Request::new(blend, job.frame)
         };
         let options = Options {

@@ -387,7 +387,7 @@ impl<'a> Session<'a> {
 
 /// When to tell about a transfer, and how fast it is.
 struct Meter {
-    told: Option<Instant>,
+    told: Option<(Instant, u64)>,
     /// Moments of the last seconds and the bytes until then.
     past: std::collections::VecDeque<(Instant, u64)>,
 }
@@ -401,9 +401,11 @@ impl Default for Meter {
 impl Meter {
     /// At the beginning, at the end, and five times a second between.
     fn is_due(&mut self, done: u64, of: u64) -> bool {
-        let due = self.told.is_none_or(|t| done >= of || t.elapsed() > Duration::from_millis(200));
+        let due = self.told.is_none_or(|(at, before)| {
+            done > before && (done >= of || at.elapsed() > Duration::from_millis(200))
+        });
         if due {
-            self.told = Some(Instant::now());
+            self.told = Some((Instant::now(), done));
         }
         due
     }

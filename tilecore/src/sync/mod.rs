@@ -103,8 +103,11 @@ impl Inputs {
         self.files.first().map_or(Path::new("/"), |f| &f.path)
     }
 
-    /// A file's name for people and for the job's identity: from the .blend's folder where it lies below that.
+    /// A file's name for the job's identity: the .blend's path, the others from its folder where they lie below that.
     pub fn label(&self, file: &InputPath) -> String {
+        if file.path == self.blend() {
+            return file.path.display().to_string();
+        }
         let folder = self.blend().parent().unwrap_or(Path::new("/"));
         shown(file.path.strip_prefix(folder).unwrap_or(&file.path))
     }

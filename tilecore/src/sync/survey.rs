@@ -240,3 +240,177 @@ fn look(path: &Path, roots: &Roots) -> Result<(), Why> {
         Err(e) => Err(Why::Unreadable(reason(&e))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    /// A project on disk: `shot/a.blend` and what else is named.
+    struct Project {
+        dir: tempfile::TempDir,
+        hashes: Hashes,
+    }
+
+    impl Project {
+        fn new(files: &[&[u8]]) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let project = Self { dir, hashes: Hashes::default() };
+            for file in [&b"shot/a.blend"[..]].iter().chain(files) {
+                let path = project.at(file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, file).unwrap();
+            }
+            project
+        }
+
+        fn at(&self, name: &[u8]) -> PathBuf {
+            self.dir.path().canonicalize().unwrap().join(std::ffi::OsStr::from_bytes(name))
+        }
+
+        fn before(&self) -> Inputs {
+            Inputs { files: vec![InputPath::of(&self.at(b"shot/a.blend")).unwrap()], remap: Vec::new() }
+        }
+
+        fn roots(&self, more: &[&[u8]]) -> Roots {
+            let more: Vec<PathBuf> = more.iter().map(|dir| self.at(dir)).collect();
+            Roots::of(&self.at(b"shot/a.blend"), &more).unwrap()
+        }
+
+        /// A reference as the worker sends it.
+        fn entry(&self, raw: &[u8], need: &str, more: Value) -> Value {
+            let blend = to_wire(names::bytes(&self.at(b"shot/a.blend")));
+            let mut entry =
+                json!({"what": "image 'a'", "in": blend, "path": to_wire(raw), "need": need, "files": [to_wire(raw)]});
+            if let (Some(entry), Value::Object(more)) = (entry.as_object_mut(), more) {
+                entry.extend(more);
+            }
+            entry
+        }
+
+        fn survey(&mut self, roots: &Roots, entries: &[Value]) -> Result<Survey> {
+            let listing = serde_json::from_value(json!({"files": entries, "notes": []})).unwrap();
+            survey(&self.before(), listing, roots, &mut self.hashes, &mut |_, _| true)
+        }
+
+        fn found(&self, survey: &Survey) -> Vec<String> {
+            let top = self.at(b"");
+            survey.inputs.files.iter().skip(1).map(|f| names::shown(f.path.strip_prefix(&top).unwrap())).collect()
+        }
+    }
+
+    #[test]
+    fn references_of_every_kind_are_found() {
+        let mut p = Project::new(&[
+            b"shot/tex/a.png",
+            b"shot/tex/b/a.png",
+            b"shot/tex/it's \"x\"\n.png",
+            b"shot/tex/\xff\xe9.png",
+            b"shared/win.png",
+            b"shared/abs.png",
+            b"shot/seq/s_1.png",
+            b"shot/seq/s_0010.png",
+            b"shot/seq/s_10b.png",
+            b"shot/cache/data/f_0001.vdb",
+            b"shot/cache/data/f_0001.txt",
+            b"shot/cache/deep/x.vdb",
+            b"shot/bake/1/meta/0.json",
+            b"shot/bake/1/blobs/0.blob",
+        ]);
+        let absolute = names::bytes(&p.at(b"shared/abs.png")).to_vec();
+        let entries = [
+            p.entry(b"//tex/a.png", "must", json!({})),
+            p.entry(b"//tex/b/a.png", "must", json!({})),
+            p.entry(b"//tex/it's \"x\"\n.png", "must", json!({})),
+            p.entry(b"//tex/\xff\xe9.png", "must", json!({})),
+            p.entry(b"//..\\shared\\win.png", "must", json!({})),
+            p.entry(&absolute, "must", json!({})),
+            p.entry(b"//seq/s_1.png", "must", json!({"files": [], "like": ["//seq/s_", ".png"]})),
+            p.entry(b"//cache", "must", json!({"files": [], "folders": ["data", "mesh"], "endings": [".vdb"]})),
+            p.entry(b"//bake/", "may", json!({"files": [], "endings": [".json", ".blob"]})),
+            p.entry(b"//sound.wav", "not", json!({})),
+            p.entry(b"//perhaps.exr", "may", json!({})),
+        ];
+        let roots = p.roots(&[b"shared"]);
+        let survey = p.survey(&roots, &entries).unwrap();
+        assert_eq!(survey.missing, []);
+        assert_eq!(
+            p.found(&survey),
+            [
+                "shared/abs.png",
+                "shared/win.png",
+                "shot/bake/1/blobs/0.blob",
+                "shot/bake/1/meta/0.json",
+                "shot/cache/data/f_0001.vdb",
+                "shot/seq/s_0010.png",
+                "shot/seq/s_1.png",
+                "shot/tex/a.png",
+                "shot/tex/b/a.png",
+                "shot/tex/it's \"x\"\\n.png",
+                "shot/tex/\\xff\\xe9.png",
+            ]
+        );
+        assert!(survey.grew);
+        assert_eq!(survey.inputs.remap.len(), 1, "only the absolute path must be pointed elsewhere");
+        assert_eq!(survey.inputs.remap[0][1], to_wire(&absolute));
+
+        // A second look with the same answer finds nothing new.
+        let listing = serde_json::from_value(json!({"files": entries})).unwrap();
+        let again = super::survey(&survey.inputs, listing, &roots, &mut p.hashes, &mut |_, _| true).unwrap();
+        assert!(!again.grew);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_what_lies_outside_stays() {
+        let mut p = Project::new(&[b"shot/Tex/Wood.PNG", b"other/secret.png", b"shot/.key"]);
+        std::os::unix::fs::symlink(p.at(b"other/secret.png"), p.at(b"shot/link.png")).unwrap();
+        let entries = [
+            p.entry(b"//tex/wood.png", "must", json!({})),
+            p.entry(b"//../other/secret.png", "must", json!({})),
+            p.entry(b"//link.png", "must", json!({})),
+            p.entry(b"//.key", "must", json!({})),
+            p.entry(b"/etc/passwd", "must", json!({})),
+            p.entry(b"//Tex", "must", json!({})),
+            p.entry(b"//../other/secret.png", "may", json!({})),
+        ];
+        let roots = p.roots(&[]);
+        let survey = p.survey(&roots, &entries).unwrap();
+        assert_eq!(p.found(&survey), [] as [&str; 0]);
+        let why = |name: &[u8]| &survey.missing.iter().find(|m| m.path == p.at(name)).unwrap().why;
+        if !p.at(b"shot/tex").exists() {
+            assert_eq!(*why(b"shot/tex/wood.png"), Why::Absent(Some(p.at(b"shot/Tex/Wood.PNG"))));
+        }
+        assert_eq!(*why(b"other/secret.png"), Why::Outside(p.at(b"other/secret.png")));
+        assert_eq!(*why(b"shot/link.png"), Why::Outside(p.at(b"other/secret.png")));
+        assert_eq!(*why(b"shot/.key"), Why::Outside(p.at(b"shot/.key")));
+        assert!(matches!(why(b"shot/Tex"), Why::Unreadable(_)));
+        assert!(survey.missing.iter().any(|m| m.path == Path::new("/etc/passwd")));
+        // Where nothing is sent, the node must not take a file of its own by that name.
+        assert_eq!(survey.inputs.remap.len(), 1);
+
+        let anywhere = p.survey(&Roots::anywhere(), &entries[1..2]).unwrap();
+        assert_eq!(p.found(&anywhere), ["other/secret.png"]);
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_texture_is_not_waited_for() {
+        let mut p = Project::new(&[]);
+        let made = std::process::Command::new("mkfifo").arg(p.at(b"shot/pipe.png")).status();
+        assert!(made.is_ok_and(|s| s.success()));
+        let entries = [p.entry(b"//pipe.png", "must", json!({}))];
+        let roots = p.roots(&[]);
+        let survey = p.survey(&roots, &entries).unwrap();
+        assert!(matches!(survey.missing[0].why, Why::Unreadable(_)));
+    }
+
+    #[test]
+    fn a_listing_that_makes_no_sense_is_refused() {
+        let mut p = Project::new(&[]);
+        let roots = p.roots(&[]);
+        for (field, value) in [("path", json!("\u{263a}")), ("in", json!("a.blend")), ("files", json!(["\u{100}"]))] {
+            let mut entry = p.entry(b"//a.png", "must", json!({}));
+            entry[field] = value;
+            assert!(p.survey(&roots, &[entry]).is_err(), "{field}");
+        }
+    }
+}

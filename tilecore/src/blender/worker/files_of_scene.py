@@ -67,11 +67,19 @@ def reachable(scenes):
             uses.setdefault(user, []).append(used)
     seen, waiting = set(scenes), list(scenes)
     while waiting:
-        for used in uses.get(waiting.pop(), ()):
-            if used not in seen and not isinstance(used, NOT_RENDERED):
+        user = waiting.pop()
+        for used in uses.get(user, ()):
+            if used not in seen and not isinstance(used, NOT_RENDERED) and not only_drawn(user, used):
                 seen.add(used)
                 waiting.append(used)
     return seen
+
+
+def only_drawn(user, used):
+    """Whether it is a picture to work by: behind a camera's view, or held up by an empty."""
+    if isinstance(user, bpy.types.Camera):
+        return isinstance(used, (bpy.types.Image, bpy.types.MovieClip))
+    return isinstance(user, bpy.types.Object) and user.type == "EMPTY" and user.data == used
 
 
 def tree_of(owner):
@@ -304,7 +312,7 @@ class Walk:
                 self.add(what, thing, modifier.filepath, MUST, set_to(modifier, "filepath"))
             elif kind == "MULTIRES" and modifier.is_external:
                 self.add(what, thing, modifier.filepath, MUST, set_to(modifier, "filepath"))
-            elif kind == "OCEAN" and modifier.is_cached:
+            elif kind == "OCEAN":
                 self.ocean(what, thing, modifier)
             elif kind in ("CLOTH", "SOFT_BODY"):
                 self.point_cache(what, thing, modifier.point_cache)
@@ -322,6 +330,9 @@ class Walk:
             self.point_cache(f"particles {system.name!r} of object {thing.name!r}", thing, system.point_cache)
 
     def ocean(self, what, thing, modifier):
+        if not modifier.is_cached:
+            self.add(what, thing, modifier.filepath, NOT)
+            return
         frames = [min(max(f, modifier.frame_start), modifier.frame_end) for f in self.frames]
         folder = modifier.filepath.rstrip("/\\")
 
@@ -397,7 +408,9 @@ class Walk:
             elements = list(strip.elements) if retimed else [strip.strip_elem_from_frame(f) for f in shown]
             wanted = sorted({e.filename for e in elements if e})
             self.add(what, scene, strip.directory, need, set_to(strip, "directory"),
-                     lambda p: [p.rstrip("/\\") + "/" + name if p.strip("/") else p + name for name in wanted])
+                     lambda p: [posixpath.join(p, name) for name in wanted])
+            self.add(what, scene, strip.directory, NOT, None,
+                     lambda p: [posixpath.join(p, element.filename) for element in strip.elements])
 
     def left_over(self):
         """What Blender itself lists and none of the above did: taken along when it is there."""
@@ -405,7 +418,8 @@ class Walk:
         known = {names.absolute(path, r.blend) for r in self.found for path in (r.raw, *r.files)}
         for path in bpy.utils.blend_paths(absolute=True, packed=False, local=False):
             path = self.here(names.absolute(path, bpy.data.filepath))
-            if path.startswith("/") and path not in known:
+            # Blender's own brushes are wherever Blender is.
+            if path.startswith("/") and path not in known and "/datafiles/assets/" not in path:
                 known.add(path)
                 self.found.append(Reference("another file", blend, path, MAY))
 
