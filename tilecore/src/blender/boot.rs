@@ -33,6 +33,11 @@ pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', "'\\''"))
 }
 
+/// Has the shell say that it is there.
+pub(super) fn greeting(mark: &str) -> String {
+    format!("printf '\\n%s up\\n' {}\n", quote(mark))
+}
+
 /// The script for one worker. `mark` starts every line that the script itself answers with; `run` names this run.
 pub(super) fn script(spec: &NodeSpec, mark: &str, run: &str) -> String {
     let mut text = String::with_capacity(96 * 1024);

@@ -129,6 +129,7 @@ impl<'a, 'b> Control<'a, 'b> {
                     threads: spec.threads,
                     orders,
                     stage: Stage::Booting,
+                    queued: false,
                     hello: None,
                     start_s: 0.0,
                     sync_s: 0.0,

@@ -132,13 +132,16 @@ impl Control<'_, '_> {
         let Some(ready) = self.meeting.ready else { return false };
         let slowest = self.seats.iter().map(|s| s.start_s).fold(0.5, f64::max);
         let patience = Duration::from_secs_f64((3.0 * slowest).clamp(2.0, 10.0));
-        let coming =
-            self.seats.iter().any(|s| !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0);
+        let coming = self
+            .seats
+            .iter()
+            .any(|s| !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0 && !s.queued);
         self.seats.iter().any(|s| s.stage == Stage::Ready) && (!coming || ready.elapsed() > patience)
     }
 
     pub(super) fn met_report(&mut self, slot: usize, report: Report) -> Result<()> {
         match report {
+            Report::Queued(words) => self.queued(slot, words),
             Report::Booted(hello, seconds) => self.booted(slot, hello, seconds),
             Report::Sending(sent, of, per_second) => {
                 self.emit(Event::Sending { slot, sent, of, per_second });
@@ -168,6 +171,17 @@ impl Control<'_, '_> {
         }
     }
 
+    /// Planning does not wait for who is in a queue; the slot joins when its turn comes.
+    fn queued(&mut self, slot: usize, words: String) -> Result<()> {
+        let seat = &mut self.seats[slot];
+        if seat.stage == Stage::Booting {
+            seat.queued = true;
+            let node = seat.name.clone();
+            self.emit(Event::Queued { slot, node, words });
+        }
+        Ok(())
+    }
+
     fn booted(&mut self, slot: usize, hello: Hello, seconds: f64) -> Result<()> {
         let (version, hash) =
             (crate::blender::printable(&hello.version, 60), crate::blender::printable(&hello.hash, 60));
@@ -180,7 +194,8 @@ impl Control<'_, '_> {
             seconds,
         });
         let seat = &mut self.seats[slot];
-        seat.start_s = seconds;
+        // How long a queue was says nothing about the next start.
+        seat.start_s = if std::mem::take(&mut seat.queued) { 0.0 } else { seconds };
         seat.hello = Some(hello);
         seat.stage = Stage::Waiting;
         let mine = (version, hash);

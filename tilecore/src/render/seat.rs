@@ -37,6 +37,8 @@ pub(super) struct Seat {
     pub(super) threads: Option<u32>,
     pub(super) orders: Sender<Order>,
     pub(super) stage: Stage,
+    /// Whether its shell has not started because it waits in a queue.
+    pub(super) queued: bool,
     pub(super) hello: Option<Hello>,
     pub(super) start_s: f64,
     pub(super) sync_s: f64,

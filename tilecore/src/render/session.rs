@@ -333,7 +333,15 @@ impl<'a> Session<'a> {
                 continue;
             }
             let part = tile.into.with_extension(format!("{}.part", slot.index));
-            self.worker.fetch(&job, &file, &part, &mut go_on)?;
+            match self.worker.fetch(&job, &file, &part, &mut go_on) {
+                Ok(()) => {}
+                // Another slot with the same cache directory was quicker: the tile is here already.
+                Err(e) if e.kind() == Kind::Render => {
+                    let _ = std::fs::remove_file(&part);
+                    continue;
+                }
+                Err(e) => return Err(e),
+            }
             if arrival::check(&part, tile.picture.format, tile.rendered).is_ok() {
                 std::fs::rename(&part, &tile.into).at("write", &tile.into)?;
                 tile.into.parent().map_or(Ok(()), crate::state::sync_dir)?;
