@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod geometry;
 pub mod heatmap;
+pub mod hindsight;
 pub mod job;
 pub mod node;
 pub mod plan;

@@ -13,7 +13,7 @@ use super::format::Format;
 use super::seat::{Seat, Stage};
 use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{Canvas, Work};
-use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileFormat};
+use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
@@ -161,7 +161,9 @@ impl Control<'_, '_> {
                     if let Some(work) = self.work.as_mut() {
                         work.adopted += 1;
                     }
-                    self.record(&tile, node.clone(), file.bytes, file.sha256, 0.0)?;
+                    // How long it took went with the connection that rendered it.
+                    let done = TileDone { bytes: file.bytes, sha256: file.sha256, ..TileDone::default() };
+                    self.record(&tile, node.clone(), &done)?;
                 }
                 self.measure(slot)
             }

@@ -280,8 +280,7 @@ mod tests {
         /// A reference as the worker sends it.
         fn entry(&self, raw: &[u8], need: &str, more: Value) -> Value {
             let blend = to_wire(names::bytes(&self.at(b"shot/a.blend")));
-            let mut entry =
-                json!({"what": "image 'a'", "in": blend, "path": to_wire(raw), "need": need, "files": [to_wire(raw)]});
+            let mut entry = json!({"what": "image 'a'", "in": blend, "path": to_wire(raw), "need": need, "files": [to_wire(raw)]});
             if let (Some(entry), Value::Object(more)) = (entry.as_object_mut(), more) {
                 entry.extend(more);
             }
@@ -295,7 +294,13 @@ mod tests {
 
         fn found(&self, survey: &Survey) -> Vec<String> {
             let top = self.at(b"");
-            survey.inputs.files.iter().skip(1).map(|f| names::shown(f.path.strip_prefix(&top).unwrap())).collect()
+            survey
+                .inputs
+                .files
+                .iter()
+                .skip(1)
+                .map(|f| names::shown(f.path.strip_prefix(&top).unwrap()))
+                .collect()
         }
     }
 
@@ -326,7 +331,11 @@ mod tests {
             p.entry(b"//..\\shared\\win.png", "must", json!({})),
             p.entry(&absolute, "must", json!({})),
             p.entry(b"//seq/s_1.png", "must", json!({"files": [], "like": ["//seq/s_", ".png"]})),
-            p.entry(b"//cache", "must", json!({"files": [], "folders": ["data", "mesh"], "endings": [".vdb"]})),
+            p.entry(
+                b"//cache",
+                "must",
+                json!({"files": [], "folders": ["data", "mesh"], "endings": [".vdb"]}),
+            ),
             p.entry(b"//bake/", "may", json!({"files": [], "endings": [".json", ".blob"]})),
             p.entry(b"//sound.wav", "not", json!({})),
             p.entry(b"//perhaps.exr", "may", json!({})),
@@ -407,7 +416,9 @@ mod tests {
     fn a_listing_that_makes_no_sense_is_refused() {
         let mut p = Project::new(&[]);
         let roots = p.roots(&[]);
-        for (field, value) in [("path", json!("\u{263a}")), ("in", json!("a.blend")), ("files", json!(["\u{100}"]))] {
+        for (field, value) in
+            [("path", json!("\u{263a}")), ("in", json!("a.blend")), ("files", json!(["\u{100}"]))]
+        {
             let mut entry = p.entry(b"//a.png", "must", json!({}));
             entry[field] = value;
             assert!(p.survey(&roots, &[entry]).is_err(), "{field}");
