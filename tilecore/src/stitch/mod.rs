@@ -5,6 +5,7 @@
 //! frame and not with its height.
 
 mod ancillary;
+mod blocks;
 mod board;
 mod chunk;
 mod deflate;
@@ -14,12 +15,15 @@ mod holes;
 mod layout;
 mod output;
 mod pipeline;
+mod pixels;
+mod samples;
 mod segment;
 #[doc(hidden)]
 pub mod stages;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod unfilter;
 
 use std::path::{Path, PathBuf};
 
