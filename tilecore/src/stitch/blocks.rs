@@ -27,13 +27,12 @@ impl<'a> Blocks<'a> {
     /// What was read and not yet consumed; empty only at the end of the file.
     pub(super) fn available(&mut self) -> io::Result<&[u8]> {
         if self.at >= self.block.len() {
-            let mut file = match self.file.take() {
-                Some(file) => file,
-                None => {
-                    let mut file = File::open(self.path)?;
-                    file.seek(SeekFrom::Start(self.offset))?;
-                    file
-                }
+            let mut file = if let Some(file) = self.file.take() {
+                file
+            } else {
+                let mut file = File::open(self.path)?;
+                file.seek(SeekFrom::Start(self.offset))?;
+                file
             };
             self.block.resize(BLOCK, 0);
             let n = loop {

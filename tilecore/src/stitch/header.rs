@@ -1,7 +1,7 @@
 //! What a PNG tile says before its pixels, read with every size checked before anything is allocated.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::ancillary::Ancillary;
@@ -36,9 +36,9 @@ pub(super) fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
 }
 
 /// A read error: the end of the file is damage, everything else is the disk.
-pub(super) fn read_error(path: &Path, e: std::io::Error) -> Error {
+pub(super) fn read_error(path: &Path, e: io::Error) -> Error {
     match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => damaged(path, "the file ends too early"),
+        io::ErrorKind::UnexpectedEof => damaged(path, "the file ends too early"),
         _ => Err::<(), _>(e).at("read", path).err().unwrap_or_else(|| damaged(path, "it cannot be read")),
     }
 }
@@ -128,7 +128,7 @@ impl Header {
 /// Reads the signature and the image header.
 fn image_header(input: &mut dyn Read, path: &Path) -> Result<ImageHeader> {
     let bad = |what: &str| damaged(path, what);
-    let lost = |e: std::io::Error| read_error(path, e);
+    let lost = |e: io::Error| read_error(path, e);
     let mut signature = [0u8; 8];
     input.read_exact(&mut signature).map_err(lost)?;
     if signature != chunk::SIGNATURE {

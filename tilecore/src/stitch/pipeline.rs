@@ -39,6 +39,7 @@ pub(super) fn run(
     let headers = headers(parts, threads)?;
     let mut layout = headers.iter().fold(Layout::default(), |all, h| all.union(h.layout));
     layout.alpha |= options.holes == Holes::Transparent && !missing.is_empty();
+    let converted = headers.iter().filter(|h| h.layout != layout).count();
     let (ancillary, disagreements) = Ancillary::common(headers.iter().map(|h| &h.ancillary));
 
     let pixel = layout.bytes_per_pixel();
@@ -87,7 +88,7 @@ pub(super) fn run(
     if let Some(failure) = floor.lock().failure.take() {
         return Err(failure);
     }
-    Ok(Summary { bytes: output.finish()?, missing, disagreements })
+    Ok(Summary { bytes: output.finish()?, missing, converted, disagreements })
 }
 
 /// Reads every part's header.

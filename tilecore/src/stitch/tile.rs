@@ -32,7 +32,7 @@ pub(super) struct Rows<'a> {
 
 enum Source<'a> {
     /// Rows are decoded when they are asked for; `above` is the last one.
-    Streamed { pixels: Pixels<'a>, above: Vec<u8>, filtered: Vec<u8> },
+    Streamed { pixels: Box<Pixels<'a>>, above: Vec<u8>, filtered: Vec<u8> },
     /// An interlaced image, which is whole only when all of it is read: its pixels and how many bytes were used.
     Held { pixels: Vec<u8>, at: usize },
 }
@@ -51,7 +51,7 @@ impl<'a> Rows<'a> {
             drop(blocks);
             Source::Held { pixels: whole(part, header.layout)?, at: 0 }
         } else {
-            let pixels = Pixels::new(path, blocks, header.pixel_bytes);
+            let pixels = Box::new(Pixels::new(path, blocks, header.pixel_bytes));
             let above = vec![0; header.samples.stored_row(header.layout, width)];
             Source::Streamed { pixels, above, filtered: Vec::new() }
         };
