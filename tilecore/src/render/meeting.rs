@@ -491,7 +491,7 @@ impl Control<'_, '_> {
         };
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
-            at: now(),
+            at: now() - self.clock(),
             nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
         })?;
         let reasons = self.meeting.facts().map(|f| f.needs.reasons.clone()).unwrap_or_default();

@@ -5,6 +5,7 @@
 //! frame and not with its height.
 
 mod ancillary;
+mod blocks;
 mod board;
 mod chunk;
 mod deflate;
@@ -15,12 +16,15 @@ mod holes;
 mod layout;
 mod output;
 mod pipeline;
+mod pixels;
+mod samples;
 mod segment;
 #[doc(hidden)]
 pub mod stages;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod unfilter;
 
 use std::path::{Path, PathBuf};
 
@@ -104,6 +108,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Parts of the frame that no file reaches: empty unless holes were allowed.
     pub missing: Vec<Rect>,
+    /// Number of parts that had to be converted: their colour type or depth is not the picture's.
+    pub converted: usize,
     /// Kinds of metadata (`iCCP`, `tEXt`, ...) that were left out because the tiles do not agree on them.
     pub disagreements: Vec<String>,
     /// EXR files with samples that are not a number, and how many; such samples are kept as they are.
@@ -138,7 +144,7 @@ fn check(parts: &[Part], frame: Frame, out: &Path) -> Result<Vec<Rect>> {
     if parts.is_empty() {
         return Err(Error::input("there are no tiles to stitch").remedy("Name at least one tile."));
     }
-    let target = std::path::absolute(out).unwrap_or_else(|_| out.to_path_buf());
+    let target = out.canonicalize().ok();
     for part in parts {
         let path = part.path.display();
         if !frame.rect().contains(part.region) {
@@ -152,7 +158,7 @@ fn check(parts: &[Part], frame: Frame, out: &Path) -> Result<Vec<Rect>> {
             ))
             .remedy("Check the places of the tiles."));
         }
-        if std::path::absolute(&part.path).is_ok_and(|p| p == target) {
+        if target.is_some() && part.path.canonicalize().ok() == target {
             return Err(Error::input(format!("the output {path} is one of the tiles"))
                 .remedy("Choose another name for the output."));
         }
