@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod blender;
+pub mod check;
 pub mod config;
 pub mod dispatch;
 pub mod error;

@@ -39,6 +39,12 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Write a configuration file to begin with
     Init(Init),
+    /// Look at the nodes: what each is like, or what it needs
+    #[command(subcommand)]
+    Nodes(NodesCommand),
+    /// Drop what nodes keep of earlier renders
+    #[command(after_help = CLEAN_EXAMPLES)]
+    Clean(Clean),
     /// Print a completion script for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -64,6 +70,13 @@ const MAP_EXAMPLES: &str = "Examples:
 const STITCH_EXAMPLES: &str = "Examples:
   tilectl stitch still_0001.png.tiles -o still.png
   tilectl stitch still_0001.png.tiles -o preview.png --partial";
+
+const CLEAN_EXAMPLES: &str = "Examples:
+  tilectl clean                  what was not used for 30 days, on all configured nodes
+  tilectl clean --keep 20GB      also the longest unused, until 20 GB are left
+  tilectl clean --all --node me@server
+
+Files of a scene that is being rendered stay in any case.";
 
 /// Which nodes take part.
 #[derive(Debug, Args)]
@@ -317,6 +330,41 @@ pub(crate) struct Init {
     pub(crate) ssh_hosts: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
+    /// Reach all nodes at once, start Blender, try the device: one line each, and what to do about a failure
+    Check(NodesQuery),
+    /// Print the nodes that take part, without reaching them
+    List(NodesQuery),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesQuery {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Clean {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Drop what was not used for this many days
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) days: u32,
+    /// Drop also the longest unused until at most this much is left, for example 20GB
+    #[arg(long, value_name = "SIZE", value_parser = amount)]
+    pub(crate) keep: Option<u64>,
+    /// Drop everything that is not in use
+    #[arg(long, conflicts_with_all = ["days", "keep"])]
+    pub(crate) all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// A work directory
@@ -352,6 +400,26 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     parse().ok_or_else(|| "write it as WIDTHxHEIGHT in pixels, for example 1920x1080".to_owned())
 }
 
+/// Bytes with a unit: `500MB`, `1.5 GB`.
+fn amount(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = match text[at..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        _ => f64::NAN,
+    };
+    let bytes = text[..at].parse::<f64>().unwrap_or(f64::NAN) * unit;
+    if bytes.is_finite() && bytes < 1e18 {
+        Ok(bytes as u64)
+    } else {
+        Err("write it as a number with B, kB, MB, GB or TB, for example 20GB".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,6 +428,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn amounts_have_units() {
+        assert_eq!(amount("20GB"), Ok(20_000_000_000));
+        assert_eq!(amount("1.5 mb"), Ok(1_500_000));
+        assert_eq!(amount("7"), Ok(7));
+        for wrong in ["", "GB", "1.2.3", "5 apples", "-1", "1e30"] {
+            assert!(amount(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

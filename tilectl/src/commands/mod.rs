@@ -1,8 +1,10 @@
 //! One file per verb: flags in, a call of the library, words out.
 
 mod bench;
+mod clean;
 mod init;
 mod map;
+mod nodes;
 mod plan;
 mod render;
 mod status;
@@ -29,6 +31,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Nodes(command) => nodes::run(&command),
+        Command::Clean(args) => clean::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tilectl", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -72,7 +72,8 @@ class Stage:
             raise Refused("unreadable", "Blender did not open the file")
 
     def do_devices(self, request):
-        return devices.listing()
+        """The devices here, and why the one that is to be tried does not work."""
+        return {"devices": devices.listing(), "fault": devices.trial(request.get("try"))}
 
     def do_files(self, request):
         """Every file that rendering these frames reads, as it stands in the .blend."""
