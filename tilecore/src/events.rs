@@ -42,6 +42,13 @@ pub enum Event {
         /// From the first packet to Blender's first word.
         seconds: f64,
     },
+    /// The scene's files are read on this machine, to know them by content.
+    Reading {
+        /// Bytes read so far.
+        read: u64,
+        /// Bytes to read in all.
+        of: u64,
+    },
     /// Files are going to a node.
     Sending {
         /// Slot.
@@ -50,6 +57,8 @@ pub enum Event {
         sent: u64,
         /// Bytes to send in all; 0 when the node had everything.
         of: u64,
+        /// Bytes per second of late, once there are any.
+        per_second: Option<f64>,
     },
     /// The scene is open on a node.
     Opened {

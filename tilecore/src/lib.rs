@@ -1,7 +1,8 @@
 //! Exact distributed rendering of Blender frames.
 //!
 //! A tile's way through the system: [`geometry`] says where it is, [`job`] what it is a tile of, [`node`] is the place
-//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`plan`] cuts the frame,
+//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`bench`] remembers how
+//! fast a node was, [`plan`] cuts the frame,
 //! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
 //! all. [`render`] is where it all comes together; it tells what happens as [`events`]. A program that wants a picture
 //! and no more begins at [`farm`].
@@ -23,5 +24,6 @@ pub mod report;
 pub mod state;
 pub mod stitch;
 pub mod sync;
+pub mod verify;
 
 pub use error::{Error, Result};

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     /// Stitch the tiles of a work directory, or loose tiles, into one picture
     #[command(after_help = STITCH_EXAMPLES)]
     Stitch(Stitch),
+    /// Render parts of a finished job again and count the pixels that differ
+    Verify(Verify),
     /// Write a configuration file to begin with
     Init(Init),
     /// Print a completion script for a shell
@@ -95,6 +97,9 @@ pub(crate) struct Scene {
     /// Go on although files that the scene refers to are missing
     #[arg(long)]
     pub(crate) allow_missing: bool,
+    /// Let files below this folder be sent to the nodes; without it only those in the .blend's folder and below
+    #[arg(long = "root", value_name = "DIR")]
+    pub(crate) roots: Vec<PathBuf>,
 }
 
 /// How the frame is cut into tiles.
@@ -168,6 +173,26 @@ pub(crate) struct OutputStyle {
     /// Say more: why tiles are made the way they are, every tile, the plan
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A work directory, or a picture with its work directory beside it (render with --keep)
+    #[arg(value_name = "DIR|IMAGE")]
+    pub(crate) job: PathBuf,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// How many rectangles, chosen at random
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rects: u32,
+    /// Check the whole frame, rendered in one piece
+    #[arg(long)]
+    pub(crate) whole: bool,
+    /// Seed of the choice, to repeat a check
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
 }
 
 #[derive(Debug, Args)]

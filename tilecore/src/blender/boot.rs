@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 18] = [
+pub(super) const WORKER: [(&str, &str); 20] = [
+    ("arrival.py", include_str!("worker/arrival.py")),
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
     ("develop.py", include_str!("worker/develop.py")),
@@ -14,6 +15,7 @@ pub(super) const WORKER: [(&str, &str); 18] = [
     ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
     ("film.py", include_str!("worker/film.py")),
     ("finish.py", include_str!("worker/finish.py")),
+    ("names.py", include_str!("worker/names.py")),
     ("needs.py", include_str!("worker/needs.py")),
     ("outputs.py", include_str!("worker/outputs.py")),
     ("progress.py", include_str!("worker/progress.py")),

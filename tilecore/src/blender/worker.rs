@@ -253,47 +253,6 @@ impl Worker {
         }
     }
 
-    /// Sends the part of a file from `offset` on. `sent` is called with the number of bytes after each piece.
-    pub fn put(
-        &mut self,
-        path: &Path,
-        sha256: &str,
-        size: u64,
-        offset: u64,
-        sent: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<()> {
-        use std::io::{Read, Seek, SeekFrom};
-        const PIECE: usize = 1 << 20;
-        /// Requests under way before an answer is waited for: keeps a long, fat pipe full.
-        const WINDOW: usize = 8;
-        let mut file = std::fs::File::open(path).at("read", path)?;
-        file.seek(SeekFrom::Start(offset)).at("read", path)?;
-        let mut at = offset;
-        let mut piece = vec![0; PIECE];
-        let mut waiting = std::collections::VecDeque::new();
-        loop {
-            let want = (size - at).min(PIECE as u64) as usize;
-            file.read_exact(&mut piece[..want]).map_err(|_| {
-                Error::input(format!("{} changed while it was being sent", path.display()))
-                    .remedy("Run the same command again once nothing writes to it.")
-            })?;
-            let head = json!({"sha256": sha256, "size": size, "offset": at});
-            waiting.push_back(self.send("put", head, &piece[..want])?);
-            at += want as u64;
-            if !sent(want as u64) {
-                return Err(Error::interrupted("stopped"));
-            }
-            let last = at >= size;
-            while waiting.len() >= if last { 1 } else { WINDOW } {
-                let Some(id) = waiting.pop_front() else { break };
-                self.wait::<Value>(id, "put", ANSWER, &mut || true)?;
-            }
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
     /// Fetches a spooled file into `into` (which is created), and checks its size and hash.
     pub fn fetch(
         &mut self,

@@ -121,7 +121,7 @@ impl Farm {
         let temporary = tempfile::tempdir().at("make a directory in", &std::env::temp_dir())?;
         let picture = temporary.path().join("picture.png");
         let mut size = None;
-        self.go(job, &picture, temporary.path(), Some(Format::Png), cancel, &mut |event| {
+        self.go(job, &picture, Some(Format::Png), cancel, &mut |event| {
             if let Event::Scene { size: frame, .. } = &event {
                 size = Some(*frame);
             }
@@ -142,9 +142,7 @@ impl Farm {
         cancel: &Cancel,
         mut follow: impl FnMut(Event),
     ) -> Result<Outcome> {
-        let path = path.as_ref();
-        let beside = path.parent().unwrap_or_else(|| Path::new(""));
-        self.go(job, path, beside, None, cancel, &mut follow)
+        self.go(job, path.as_ref(), None, cancel, &mut follow)
     }
 
     /// Renders into memory on a thread of its own.
@@ -159,22 +157,15 @@ impl Farm {
         &self,
         job: &Job,
         output: &Path,
-        room: &Path,
         format: Option<Format>,
         cancel: &Cancel,
         follow: &mut dyn FnMut(Event),
     ) -> Result<Outcome> {
-        let mut tiles = output.file_name().unwrap_or_default().to_owned();
-        tiles.push(".tiles");
-        let options = Options {
-            output: output.to_owned(),
-            named_by_format: false,
-            work_dir: job.work_dir.clone().unwrap_or_else(|| room.join(tiles)),
-            fresh: false,
-            keep: job.work_dir.is_some(),
-            compression: job.compression,
-            format,
-        };
+        let mut options = Options { compression: job.compression, format, ..Options::new(output) };
+        if let Some(dir) = &job.work_dir {
+            options.work_dir.clone_from(dir);
+            options.keep = true;
+        }
         render::run(&job.request, &self.nodes, &options, cancel, follow)
     }
 }

@@ -29,6 +29,11 @@ pub trait Node: Send + Sync {
     /// How Blender is to be run there.
     fn spec(&self) -> &NodeSpec;
 
+    /// How the last link logged in, for a report to people; `None` where there is no login.
+    fn login(&self) -> Option<String> {
+        None
+    }
+
     /// Connects, logs in and starts `/bin/sh` there, which reads its commands from what is sent.
     ///
     /// # Errors

@@ -21,6 +21,16 @@ impl Control<'_, '_> {
     /// Stitches, finishes where the scene needs it, and puts the result in its place.
     pub(super) fn conclude(&mut self) -> Result<Outcome> {
         self.tell_progress();
+        if let Some(work) = self.work.as_ref().filter(|w| w.only.is_some()) {
+            return Ok(Outcome {
+                output: self.target.path.clone(),
+                files: Vec::new(),
+                tiles: self.rendered,
+                adopted: work.adopted,
+                seconds: self.clock(),
+                parts: work.parts(0),
+            });
+        }
         self.emit(Event::Stitching);
         let mut files = Vec::new();
         let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
@@ -51,7 +61,7 @@ impl Control<'_, '_> {
             work.dir.append(&Record::Done { output: output.clone(), sha256, seconds, at: now() })?;
         }
         self.emit(Event::Done { output: output.clone(), seconds, tiles: rendered, adopted, speedup: None });
-        Ok(Outcome { output, files, tiles: rendered, adopted, seconds })
+        Ok(Outcome { output, files, tiles: rendered, adopted, seconds, parts: Vec::new() })
     }
 
     /// Stitches the pictures into EXR files and has a warm Blender make the result of them.

@@ -19,7 +19,8 @@ use crate::dispatch::{self, Action, Dispatch, Input};
 use crate::error::{Error, Result};
 use crate::events::{Event, Sink};
 use crate::job::Request;
-use crate::node::Node;
+use crate::node::{Node, Place};
+use crate::plan::Plan;
 use crate::state::{NodeRecord, Record, TileRecord, now};
 
 /// How long the loop sleeps when nothing is reported.
@@ -76,7 +77,7 @@ impl<'a, 'b> Control<'a, 'b> {
             abort: Arc::default(),
             job: Arc::default(),
             began: Instant::now(),
-            meeting: Meeting::new(request)?,
+            meeting: Meeting::new(request, nodes.iter().all(|n| n.spec().place == Place::Local))?,
             work: None,
             dispatch: None,
             files: HashMap::new(),
@@ -134,6 +135,7 @@ impl<'a, 'b> Control<'a, 'b> {
                     sync_s: 0.0,
                     rate: None,
                     fixed_s: None,
+                    patches: Vec::new(),
                     losses: 0,
                     trouble: None,
                 });
@@ -187,24 +189,32 @@ impl<'a, 'b> Control<'a, 'b> {
         }
     }
 
-    /// Waits a moment for the slots that are queued: they withdraw what they queued.
+    /// Waits a moment for the slots that are not there yet: they withdraw what they queued.
     fn withdraw(&self) {
-        let until = Instant::now() + Duration::from_secs(1);
-        let queued = self.seats.iter().zip(&self.threads).filter(|(seat, _)| seat.queued);
+        let until = Instant::now() + Duration::from_millis(500);
+        let queued = self.seats.iter().zip(&self.threads).filter(|(seat, _)| seat.stage == Stage::Booting);
         while Instant::now() < until && queued.clone().any(|(_, thread)| !thread.is_finished()) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
+    /// What a run would do.
+    pub(super) fn plan_only(mut self) -> Result<Plan> {
+        let plan = self.meet().and_then(|()| {
+            let models: Vec<_> = self.seats.iter().map(super::meeting::model).collect();
+            let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
+            crate::plan::plan(self.meeting.planning(work), &models)
+        });
+        self.part_ways();
+        self.abort.store(true, Ordering::Relaxed);
+        if let Some(work) = self.work.take().filter(|w| w.tiles.is_empty()) {
+            work.dir.remove()?;
+        }
+        plan
+    }
+
     fn drive(&mut self) -> Result<Outcome> {
-        for slot in 0..self.seats.len() {
-            let node = self.seats[slot].name.clone();
-            self.emit(Event::Connecting { slot, node });
-            self.seats[slot].order(Order::Boot(Duration::ZERO));
-        }
-        while !self.met() {
-            self.step()?;
-        }
+        self.meet()?;
         if self.todo().iter().any(|rects| !rects.is_empty()) {
             self.plan()?;
             while !self.complete {
@@ -215,6 +225,19 @@ impl<'a, 'b> Control<'a, 'b> {
             return Err(self.interrupted());
         }
         self.conclude()
+    }
+
+    /// Reaches the nodes and finds out what there is to do.
+    fn meet(&mut self) -> Result<()> {
+        for slot in 0..self.seats.len() {
+            let node = self.seats[slot].name.clone();
+            self.emit(Event::Connecting { slot, node });
+            self.seats[slot].order(Order::Boot(Duration::ZERO));
+        }
+        while !self.met() {
+            self.step()?;
+        }
+        Ok(())
     }
 
     fn todo(&self) -> Vec<Vec<crate::geometry::Rect>> {
@@ -349,7 +372,7 @@ impl<'a, 'b> Control<'a, 'b> {
         if self.dispatch.is_some() {
             return self.feed(Input::Lost(slot, error));
         }
-        self.lost_before_planning(slot, error)
+        self.lost_before_planning(slot, &error)
     }
 
     /// Tells the dispatcher, and carries out what it wants.

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::control::Control;
 use super::format::Format;
 use super::seat::{Seat, Stage};
-use super::slot::{AdoptOrder, Order, Report};
+use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{Canvas, Work};
 use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileFormat};
 use crate::dispatch::Input;
@@ -22,10 +22,12 @@ use crate::job::{Identity, InputFile, Request};
 use crate::node::Device;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
 use crate::state::{Record, WorkDir, now};
-use crate::sync::Inputs;
+use crate::sync::{self, Inputs, Roots, Survey};
 
 /// Losses in a row before planning until a slot is given up.
 const LOSSES: u32 = 3;
+/// Steps from library to library.
+const SURVEYS: u32 = 64;
 /// Bytes of a tile's file per pixel, for the forecast only.
 const PNG_PIXEL: f64 = 3.0;
 const EXR_PIXEL: f64 = 12.0;
@@ -35,6 +37,10 @@ pub(super) struct Meeting {
     /// Files so far; all of them once `settled`.
     inputs: Arc<Inputs>,
     settled: bool,
+    /// Which of them may be sent.
+    roots: Roots,
+    /// How often the scene was looked through for files.
+    surveys: u32,
     scout: Option<usize>,
     /// Facts of the scene asked for, then of the others that its compositor reads.
     facts: Vec<Facts>,
@@ -47,13 +53,21 @@ pub(super) struct Meeting {
     ready: Option<Instant>,
     /// Format of the picture, where it is not the scene's own.
     format: Option<Format>,
+    /// Where the picture is costly, where that was measured.
+    pub(super) map: Option<CostMap>,
+    /// The slot that measures it.
+    pub(super) mapper: Option<usize>,
 }
 
 impl Meeting {
-    pub(super) fn new(request: &Request) -> Result<Self> {
+    /// `here` says that all nodes are this machine: they can read all its files anyhow.
+    pub(super) fn new(request: &Request, here: bool) -> Result<Self> {
+        let inputs = Arc::new(Inputs::of_blend(&request.blend)?);
         Ok(Self {
-            inputs: Arc::new(Inputs::of_blend(&request.blend)?),
+            roots: if here { Roots::anywhere() } else { Roots::of(inputs.blend(), &request.roots)? },
+            inputs,
             settled: false,
+            surveys: 0,
             scout: None,
             facts: Vec::new(),
             canvases: Vec::new(),
@@ -62,6 +76,8 @@ impl Meeting {
             blender: None,
             ready: None,
             format: None,
+            map: None,
+            mapper: None,
         })
     }
 
@@ -71,14 +87,19 @@ impl Meeting {
             .canvases
             .iter()
             .zip(work.todo())
-            .map(|(canvas, todo)| plan::Picture {
-                frame: canvas.frame,
-                todo,
-                cost: CostMap::uniform(canvas.frame),
+            .map(|(canvas, todo)| {
+                let map = self.map.clone().filter(|m| m.frame() == canvas.frame);
+                let cost = map.unwrap_or_else(|| CostMap::uniform(canvas.frame));
+                plan::Picture { frame: canvas.frame, todo, cost }
             })
             .collect();
         let bytes_per_pixel = if work.format() == TileFormat::Exr { EXR_PIXEL } else { PNG_PIXEL };
         plan::Work { pictures, overlap: self.overlap, tiling: self.tiling, bytes_per_pixel }
+    }
+
+    /// Whether the frame is rendered in one piece.
+    pub(super) fn is_whole(&self) -> bool {
+        self.tiling == Tiling::Count(1)
     }
 
     /// The picture's format, where it is not the scene's own.
@@ -100,6 +121,7 @@ pub(super) fn model(seat: &Seat) -> NodeModel {
         sync_s: if ready { 0.0 } else { seat.sync_s },
         rate: seat.rate.unwrap_or(0.0),
         known: seat.rate.is_some(),
+        fixed_s: seat.fixed_s.unwrap_or(plan::USUAL_FIXED_S),
         ..NodeModel::unknown(seat.name.clone())
     }
 }
@@ -124,12 +146,16 @@ impl Control<'_, '_> {
                 Ok(())
             }
             Report::Booted(hello, seconds) => self.booted(slot, hello, seconds),
-            Report::Sending(sent, of) => {
-                self.emit(Event::Sending { slot, sent, of });
+            Report::Sending(sent, of, per_second) => {
+                self.emit(Event::Sending { slot, sent, of, per_second });
+                Ok(())
+            }
+            Report::Reading(read, of) => {
+                self.emit(Event::Reading { read, of });
                 Ok(())
             }
             Report::Opened(seconds) => self.opened(slot, seconds),
-            Report::Files(_) => self.settle(slot),
+            Report::Surveyed(survey) => self.settle(slot, *survey),
             Report::Looked(facts) => self.looked(slot, *facts),
             Report::SetUp(effective) => self.set_up(slot, &effective),
             Report::Adopted(tiles) => {
@@ -140,9 +166,9 @@ impl Control<'_, '_> {
                     }
                     self.record(&tile, node.clone(), file.bytes, file.sha256, 0.0)?;
                 }
-                self.measured(slot)
+                self.measure(slot)
             }
-            Report::Probed(_) => self.measured(slot),
+            Report::Probed(seconds) => self.probed(slot, &seconds),
             Report::Refused(error) => self.refused(slot, error),
             _ => Ok(()),
         }
@@ -236,7 +262,12 @@ impl Control<'_, '_> {
         self.emit(Event::Opened { slot, seconds });
         if !self.meeting.settled {
             self.seats[slot].stage = Stage::Looking;
-            self.seats[slot].order(Order::Files);
+            self.seats[slot].order(Order::Files(Box::new(FilesOrder {
+                scene: self.request.scene.clone(),
+                frames: vec![self.request.frame],
+                inputs: Arc::clone(&self.meeting.inputs),
+                roots: self.meeting.roots.clone(),
+            })));
             return Ok(());
         }
         if self.meeting.canvases.is_empty() {
@@ -247,8 +278,28 @@ impl Control<'_, '_> {
         Ok(())
     }
 
-    /// The scene's files are known and on the scout.
-    fn settle(&mut self, slot: usize) -> Result<()> {
+    /// More of the scene's files are known. A library says what it refers to only where it is there itself, so the
+    /// scout receives what is new and looks again, until nothing is.
+    fn settle(&mut self, slot: usize, survey: Survey) -> Result<()> {
+        let blend = self.meeting.inputs.blend().to_owned();
+        if survey.grew {
+            self.meeting.inputs = Arc::new(survey.inputs);
+            self.meeting.surveys += 1;
+            if self.meeting.surveys > SURVEYS {
+                return Err(Error::input(format!(
+                    "the libraries of the scene lead further after {SURVEYS} steps"
+                ))
+                .remedy("Look for libraries that link one another in a circle under changing paths."));
+            }
+            self.open(slot);
+            return Ok(());
+        }
+        if !survey.missing.is_empty() && !self.request.allow_missing {
+            return Err(sync::complaint(&survey.missing, &blend));
+        }
+        for text in survey.notes.into_iter().chain(sync::warnings(&survey.missing, &blend)) {
+            self.emit(Event::Warning { text });
+        }
         self.meeting.settled = true;
         self.look(slot)
     }
@@ -408,13 +459,15 @@ impl Control<'_, '_> {
                 .inputs
                 .files
                 .iter()
-                .map(|f| InputFile { path: f.path.display().to_string(), sha256: f.sha256.clone() })
+                .map(|f| InputFile { path: self.meeting.inputs.label(f), sha256: f.sha256.clone() })
                 .collect(),
             scene: effective.scene.clone(),
             camera: effective.camera.clone(),
             frame: effective.frame,
             seed: effective.seed,
             samples: effective.samples,
+            resolution: effective.resolution,
+            percentage: effective.percentage,
             size: canvas.frame,
             region: canvas.region,
             format: canvas.picture.format,
@@ -434,6 +487,7 @@ impl Control<'_, '_> {
             identity,
             dir,
             tiles,
+            only: self.options.only.clone(),
         };
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -482,7 +536,8 @@ impl Control<'_, '_> {
         }
     }
 
-    fn measured(&mut self, slot: usize) -> Result<()> {
+    /// Nothing more is to be found out about this slot.
+    pub(super) fn measured(&mut self, slot: usize) -> Result<()> {
         self.meeting.ready.get_or_insert_with(Instant::now);
         self.ready(slot)
     }
@@ -520,11 +575,11 @@ impl Control<'_, '_> {
         self.advance();
     }
 
-    pub(super) fn lost_before_planning(&mut self, slot: usize, error: Error) -> Result<()> {
+    pub(super) fn lost_before_planning(&mut self, slot: usize, error: &Error) -> Result<()> {
         let seat = &mut self.seats[slot];
         seat.losses += 1;
         if !error.is_retryable() || seat.losses >= LOSSES {
-            return self.lost_for_good(slot, &error);
+            return self.lost_for_good(slot, error);
         }
         let pause = f64::from(1 << seat.losses.min(6)) / 2.0;
         seat.order(Order::Boot(Duration::from_secs_f64(pause)));

@@ -2,6 +2,7 @@
 
 use crossbeam_channel::Sender;
 
+use super::probe::Patches;
 use super::slot::Order;
 use crate::blender::Hello;
 use crate::error::Error;
@@ -43,6 +44,8 @@ pub(super) struct Seat {
     pub(super) sync_s: f64,
     pub(super) rate: Option<f64>,
     pub(super) fixed_s: Option<f64>,
+    /// Small renders whose times are awaited.
+    pub(super) patches: Patches,
     /// Losses in a row before anything was rendered.
     pub(super) losses: u32,
     /// Why it was lost last.

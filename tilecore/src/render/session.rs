@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, TryRecvError};
 use serde_json::{Value, json};
 
-use super::slot::{AdoptOrder, FinishOrder, FinishedFile, Order, Report, Slot, Tile};
+use super::slot::{AdoptOrder, FilesOrder, FinishOrder, FinishedFile, Order, Report, Slot, Tile};
 use super::{arrival, work};
 use crate::blender::{Fetch, Message, Picture, Spooled, TileDone, Worker};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::geometry::{Border, Frame, Rect};
-use crate::sync::Inputs;
+use crate::sync::{self, Hashes, Inputs, Survey};
 
 /// How often an idle link is asked whether it lives.
 const PING: Duration = Duration::from_secs(15);
@@ -211,7 +211,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             Order::Open(inputs, scripts) => self.open(&inputs, scripts).map(Report::Opened),
-            Order::Files => self.worker.call("files", json!({}), None, &mut go_on).map(Report::Files),
+            Order::Files(order) => self.survey(&order).map(|survey| Report::Surveyed(Box::new(survey))),
             Order::Look(picture) => self
                 .worker
                 .call("look", json!({"picture": picture}), None, &mut go_on)
@@ -240,17 +240,35 @@ impl<'a> Session<'a> {
     fn open(&mut self, inputs: &Inputs, scripts: bool) -> Result<f64> {
         let slot = self.slot;
         let began = Instant::now();
-        let mut told = Instant::now();
-        inputs.send(self.worker, &mut |sent, of| {
-            if sent == 0 || sent == of || told.elapsed() > Duration::from_millis(200) {
-                told = Instant::now();
-                slot.report(Report::Sending(sent, of));
+        let mut meter = Meter::default();
+        inputs.send(self.worker, &mut |progress| {
+            if let Some((sent, of)) = progress
+                && meter.is_due(sent, of)
+            {
+                slot.report(Report::Sending(sent, of, meter.per_second(sent)));
             }
             !slot.aborted()
         })?;
         self.worker
             .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
         Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// Asks Blender what the scene refers to, and finds and hashes that here.
+    fn survey(&mut self, order: &FilesOrder) -> Result<Survey> {
+        let slot = self.slot;
+        let request = json!({"scene": order.scene, "frames": order.frames});
+        let listing = self.worker.call("files", request, Some(LONG), &mut || !slot.aborted())?;
+        let mut hashes = Hashes::open();
+        let mut meter = Meter::default();
+        let survey = sync::survey(&order.inputs, listing, &order.roots, &mut hashes, &mut |read, of| {
+            if meter.is_due(read, of) {
+                slot.report(Report::Reading(read, of));
+            }
+            !slot.aborted()
+        })?;
+        hashes.save();
+        Ok(survey)
     }
 
     fn probe(
@@ -358,7 +376,7 @@ impl<'a> Session<'a> {
             .collect::<Result<Vec<_>>>()?;
         let stitched: Vec<Value> =
             order.stitched.iter().zip(&files).map(|((scene, _), file)| json!([scene, file.sha256])).collect();
-        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_, _| !slot.aborted())?;
+        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_| !slot.aborted())?;
         let job = self.job();
         let request =
             json!({"picture": order.picture, "stitched": stitched, "format": order.format, "job": job});
@@ -372,6 +390,44 @@ impl<'a> Session<'a> {
             finished.push(FinishedFile { path, target: file.target, suffix });
         }
         Ok(finished)
+    }
+}
+
+/// When to tell about a transfer, and how fast it is.
+struct Meter {
+    told: Option<(Instant, u64)>,
+    /// Moments of the last seconds and the bytes until then.
+    past: std::collections::VecDeque<(Instant, u64)>,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self { told: None, past: [(Instant::now(), 0)].into() }
+    }
+}
+
+impl Meter {
+    /// At the beginning, at the end, and five times a second between.
+    fn is_due(&mut self, done: u64, of: u64) -> bool {
+        let due = self.told.is_none_or(|(at, before)| {
+            done > before && (done >= of || at.elapsed() > Duration::from_millis(200))
+        });
+        if due {
+            self.told = Some((Instant::now(), done));
+        }
+        due
+    }
+
+    /// Bytes per second over the last three seconds.
+    fn per_second(&mut self, done: u64) -> Option<f64> {
+        let now = Instant::now();
+        while self.past.len() > 1 && now.duration_since(self.past[0].0) > Duration::from_secs(3) {
+            self.past.pop_front();
+        }
+        self.past.push_back((now, done));
+        let (then, before) = *self.past.front()?;
+        let seconds = now.duration_since(then).as_secs_f64();
+        (done > before && seconds > 0.0).then(|| (done - before) as f64 / seconds)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::dispatch::Piece;
 use crate::error::{Error, Kind, Result};
 use crate::geometry::{Frame, Overlap, Rect};
 use crate::node::Node;
-use crate::sync::Inputs;
+use crate::sync::{Inputs, Roots, Survey};
 
 /// A shell that takes longer than this to start waits in a queue.
 const QUEUED: Duration = Duration::from_secs(3);
@@ -30,8 +30,8 @@ pub(super) enum Order {
     Boot(Duration),
     /// Send what is missing and open the scene.
     Open(Arc<Inputs>, bool),
-    /// List the files the open scene refers to.
-    Files,
+    /// List the files the open scene refers to, and find and hash them here.
+    Files(Box<FilesOrder>),
     /// Read what the scene is.
     Look(Value),
     /// Apply a picture's settings and read them back.
@@ -65,6 +65,16 @@ pub(super) struct Tile {
     pub(super) into: PathBuf,
 }
 
+/// Which files are asked for, and which may be sent.
+#[derive(Debug)]
+pub(super) struct FilesOrder {
+    pub(super) scene: Option<String>,
+    pub(super) frames: Vec<i32>,
+    /// What the node has.
+    pub(super) inputs: Arc<Inputs>,
+    pub(super) roots: Roots,
+}
+
 /// What of the spool is worth fetching.
 #[derive(Debug)]
 pub(super) struct AdoptOrder {
@@ -93,9 +103,12 @@ pub(super) enum Report {
     /// The shell has not started yet; what the place has said meanwhile.
     Queued(String),
     Booted(Hello, f64),
-    Sending(u64, u64),
+    /// Bytes sent, bytes to send, bytes per second of late.
+    Sending(u64, u64, Option<f64>),
+    /// Bytes of the scene's files read here to hash them, and bytes to read.
+    Reading(u64, u64),
     Opened(f64),
-    Files(Value),
+    Surveyed(Box<Survey>),
     Looked(Box<Facts>),
     SetUp(Box<Effective>),
     Probed(Vec<f64>),

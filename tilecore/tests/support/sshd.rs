@@ -67,6 +67,11 @@ impl Sshd {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// Kills the processes that carry its connections, as when the network or the machine goes.
+    pub fn cut_connections(&self) {
+        run(Command::new("pkill").args(["-KILL", "-P", &self.child.0.id().to_string()]));
+    }
+
     /// Ends it as a crash would; its connections stay.
     pub fn stop_listening(&mut self) {
         let _ = self.child.0.kill();

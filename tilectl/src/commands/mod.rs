@@ -4,10 +4,12 @@ mod init;
 mod render;
 mod status;
 mod stitch;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use tilecore::render::Cancel;
 use tilecore::stitch::Compression;
 use tilecore::{Error, Result};
 
@@ -19,6 +21,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Stitch(args) => stitch::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tilectl", &mut std::io::stdout());
@@ -31,6 +34,13 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Ctrl-C and SIGTERM: once drains, twice stops at once.
+fn on_interrupt(cancel: &Cancel) -> Result<()> {
+    let cancel = cancel.clone();
+    ctrlc::set_handler(move || cancel.stop())
+        .map_err(|e| Error::render(format!("cannot watch for Ctrl-C: {e}")))
 }
 
 fn compression(name: &str) -> Compression {

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tilecore::Result;
 use tilecore::blender::TileFormat;
 use tilecore::config::Defaults;
 use tilecore::job::Request;
 use tilecore::plan::Tiling;
 use tilecore::render::{self, Cancel, Options};
-use tilecore::{Error, Result};
 
 use crate::farm::Farm;
 use crate::{cli, show};
@@ -34,11 +34,14 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
             Some(level) => super::compression(level),
             None => defaults.compression.unwrap_or_default(),
         },
+        measure: false,
+        bench: tilecore::bench::Cache::default_path(),
+        only: None,
         format: args.format.as_deref().map(str::parse).transpose()?,
     };
     let nodes = farm.nodes()?;
     let cancel = Cancel::new();
-    on_interrupt(&cancel)?;
+    super::on_interrupt(&cancel)?;
     let mut show = show::new(&args.output_style);
     let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| show.event(&event));
     show.end();
@@ -76,6 +79,7 @@ fn request(args: &cli::Render, defaults: &Defaults) -> Request {
         persistent: !args.no_persistent_data && defaults.persistent_data != Some(false),
         scripts: args.scene.allow_scripts,
         allow_missing: flag(args.scene.allow_missing, defaults.allow_missing),
+        roots: args.scene.roots.clone(),
         mixed_versions: flag(args.mixed_versions, defaults.mixed_versions),
         force_tiles: flag(args.tiling.force_tiles, defaults.force_tiles),
         ..Request::new(&args.scene.file, args.scene.frame)
@@ -94,13 +98,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// Ctrl-C and SIGTERM: once drains, twice stops at once.
-fn on_interrupt(cancel: &Cancel) -> Result<()> {
-    let cancel = cancel.clone();
-    ctrlc::set_handler(move || cancel.stop())
-        .map_err(|e| Error::render(format!("cannot watch for Ctrl-C: {e}")))
 }
 
 #[cfg(test)]

@@ -226,11 +226,6 @@ def strip_is_muted(scene, strip, channels=None):
 # Rendering
 
 
-def channel_name(name):
-    """The name under which Blender stores a channel: cut where its own EXR code cuts it."""
-    return name if bpy.app.version >= (5, 0, 0) else name[:63]
-
-
 def exact_compositor(render):
     """Whole precision on the CPU, whatever the scene says."""
     for name, value in (("compositor_device", "CPU"), ("compositor_precision", "FULL"),

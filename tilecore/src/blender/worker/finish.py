@@ -63,7 +63,9 @@ class Stage:
             stitched.attach(copy, name, frame)
             self.keys.append(name)
         main = self.copies.get(scene.name) or self.copies.setdefault(scene.name, self.bare(scene))
-        self.repoint(main)
+        for copy in self.copies.values():
+            self.repoint(copy)
+        self.repoint_strips(main, compat.strips(main))
         return self.render(scene, main, output, format)
 
     def bare(self, scene):
@@ -104,6 +106,14 @@ class Stage:
                 copy = self.copies.get(node.scene.name)
                 if copy is not None and copy != node.scene:
                     compat.set_node_scene(node, copy)
+
+    def repoint_strips(self, scene, strips):
+        """Makes the strips of the copied sequencer show the copies."""
+        for strip in strips:
+            if strip.type == "META":
+                self.repoint_strips(scene, compat.strips_in(strip))
+            elif strip.type == "SCENE" and strip.scene is not None and strip.scene.name in self.copies:
+                strip.scene = self.copies[strip.scene.name]
 
     def render(self, scene, main, output, format):
         render, image = main.render, main.render.image_settings

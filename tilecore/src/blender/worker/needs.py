@@ -22,7 +22,7 @@ def needs(scene):
     own = tiles.settings(scene)
     notes = []
     sources = reads.pictures(scene, own)
-    pictures = [bpy.data.scenes[name] for name in sources.scenes]
+    pictures = [bpy.data.scenes[each["scene"]] for each in sources.pictures]
     reasons = why_finish(scene, own, sources)
     whole = why_whole(scene, own, sources, pictures)
     return {
@@ -30,7 +30,7 @@ def needs(scene):
         "tile_format": "exr" if reasons else "png",
         "reasons": reasons,
         "overlap": max([overlap(s) for s in pictures], default=0),
-        "pictures": [{"scene": s.name} for s in pictures],
+        "pictures": sources.pictures,
         "whole": whole,
         "refuse": why_refuse(scene, own, pictures),
         "notes": notes + remarks(scene, own, pictures),
@@ -83,9 +83,8 @@ def reason(code, text):
 def why_finish(scene, own, sources):
     """Why tiles in the output format alone would not make the file that one machine makes."""
     found = []
-    for name in sources.scenes:
-        layers = denoised_layers(bpy.data.scenes[name])
-        if layers:
+    for name in (each["scene"] for each in sources.pictures):
+        if denoised_layers(bpy.data.scenes[name]):
             found.append(reason("denoise", f"the scene {name!r} is denoised, which has to see the whole frame"))
     if sources.compositor:
         found.append(reason("compositor", "the scene has compositor nodes, which have to see the whole frame"))
@@ -123,7 +122,7 @@ def why_whole(scene, own, sources, pictures):
         if cycles.time_limit > 0:
             return (f"the scene {picture.name!r} has a time limit of {cycles.time_limit:g} s for rendering, "
                     "and a clock ends every tile at another number of samples")
-        inexact = inexact_denoising(picture)
+        inexact = inexact_denoising(picture) or inexact_volume(picture) or lost_names(picture)
         if inexact:
             return inexact
         if picture.render.use_freestyle:
@@ -131,9 +130,10 @@ def why_whole(scene, own, sources, pictures):
         pencil = grease_pencil(picture)
         if pencil:
             return f"{pencil!r} in the scene {picture.name!r} is Grease Pencil, which is drawn over the whole picture"
-        if picture is not scene and size(picture) != size(scene):
-            return (f"the compositor reads the scene {picture.name!r}, whose resolution is not that of "
-                    f"{scene.name!r}")
+        if picture != scene and size(picture) != size(scene):
+            return f"the frame shows the scene {picture.name!r}, whose resolution is not that of {scene.name!r}"
+        if sources.sequencer and (own["render"]["use_border"] or tiles.settings(picture)["render"]["use_border"]):
+            return "a render region is set, and the sequencer makes the picture"
     return None
 
 
@@ -154,11 +154,10 @@ def inexact_denoising(scene):
         return f"the scene {name} is denoised with quality {quality.title()}, which only Cycles itself does here"
     if getattr(scene.cycles, "denoiser", "OPENIMAGEDENOISE") == "OPTIX":
         return f"the scene {name} is denoised by OptiX, which only Cycles itself does"
-    if scene.render.film_transparent or any("Shadow Catcher" in passes(scene)[layer] for layer in layers):
-        catcher = next((thing for thing in compat.rendered_objects(scene)
-                        if thing.is_shadow_catcher and thing.type not in {"LIGHT", "CAMERA"}), None)
-        if catcher is not None:
-            return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"
+    catcher = next((thing for thing in compat.rendered_objects(scene)
+                    if thing.is_shadow_catcher and thing.type not in {"LIGHT", "CAMERA"}), None)
+    if catcher is not None:
+        return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"
     exposure = tiles.tile_exposure(scene, own)
     if exposure is None and scene.cycles.use_adaptive_sampling:
         return (f"the scene {name} is denoised at a film exposure other than 1, and then tiles cannot carry what "
@@ -172,6 +171,31 @@ def inexact_denoising(scene):
     if exposed:
         return (f"the scene {name} is denoised with {scene.cycles.samples} samples and has light passes; "
                 "with a power of two samples, or with a noise threshold, it can be cut into tiles")
+    return None
+
+
+def inexact_volume(scene):
+    """Why a volume keeps this scene from being cut; None when nothing does."""
+    cycles = scene.cycles
+    if film.counts_volume(scene) and cycles.use_auto_tile and max(size(scene)) > cycles.tile_size:
+        return (f"the scene {scene.name!r} has a volume and is larger than {cycles.tile_size} pixels, so that Cycles "
+                "cuts it itself and what it finds in the volume depends on where; without tiling in the "
+                "performance settings, or with biased volumes, it can be cut into tiles")
+    return None
+
+
+#: Longest name of a channel, in bytes, that Blender finds again in an EXR file.
+CHANNEL = 63
+
+
+def lost_names(scene):
+    """Why Blender could not read the passes of this scene back from EXR; None when it can."""
+    longest = max((len(view.encode()) + 1 for view in views(scene)), default=0)
+    for layer, names in passes(scene).items():
+        for name in names + ["Denoising Normal"]:
+            if len(f"{layer}.{name}.X".encode()) + longest > CHANNEL:
+                return (f"the names of the view layer {layer!r} and its pass {name!r} are together too long for "
+                        "Blender to find them in an EXR file; with a shorter one it can be cut into tiles")
     return None
 
 

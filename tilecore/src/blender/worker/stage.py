@@ -52,7 +52,7 @@ class Stage:
     def do_open(self, request):
         """Lays the files out and opens the scene; scripts in it stay off unless asked for."""
         self.tree = self.files.lay_out(request["layout"], request["files"])
-        path = os.path.join(self.tree, *request["main"])
+        path = self.files.place(self.tree, request["main"])
         self.picture = None
         started = time.perf_counter()
         self.load(path, request)
@@ -74,8 +74,8 @@ class Stage:
         return devices.listing()
 
     def do_files(self, request):
-        """Every file the scene refers to, as it stands there."""
-        return {"files": files_of_scene.listing()}
+        """Every file that rendering these frames reads, as it stands in the .blend."""
+        return files_of_scene.listing(self.tree, self.scene_of(request), request.get("frames") or [])
 
     def do_look(self, request):
         """Everything that the controller has to know about one scene of the file."""

@@ -42,7 +42,7 @@ class Frame:
 
     def channel(self, *parts):
         """The name of a channel as it is in the file, or None."""
-        name = compat.channel_name(".".join(part for part in parts if part))
+        name = ".".join(part for part in parts if part)
         return name if name in self.header.channels else None
 
     def readable(self):

@@ -179,7 +179,8 @@ impl Chunks<'_> {
                     Packing::Zip => deflate::pack(band.pixels)?,
                     Packing::None => band.pixels,
                 };
-                let block = CompressedScanLineBlock { y_coordinate: y as i32, compressed_pixels_le: pixels };
+                let block =
+                    CompressedScanLineBlock { y_coordinate: y.cast_signed(), compressed_pixels_le: pixels };
                 Ok((Chunk { layer_index: 0, compressed_block: CompressedBlock::ScanLine(block) }, nans))
             })
             .collect::<Result<_>>()?;
