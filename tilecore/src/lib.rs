@@ -4,7 +4,8 @@
 //! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`bench`] remembers how
 //! fast a node was, [`plan`] cuts the frame,
 //! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
-//! all. [`render`] is where it all comes together; it tells what happens as [`events`].
+//! all. [`render`] is where it all comes together; it tells what happens as [`events`]. A program that wants a picture
+//! and no more begins at [`farm`].
 
 pub mod bench;
 pub mod blender;
@@ -13,6 +14,7 @@ pub mod config;
 pub mod dispatch;
 pub mod error;
 pub mod events;
+pub mod farm;
 pub mod geometry;
 pub mod heatmap;
 pub mod hindsight;

@@ -99,6 +99,40 @@ mod tests {
     }
 
     #[test]
+    fn hosts_that_share_a_cache_clean_up_after_themselves_only() {
+        let cache = tempfile::tempdir().unwrap();
+        let output = |command: &mut std::process::Command| {
+            String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned()
+        };
+        let host = output(std::process::Command::new("uname").arg("-n"));
+        // A process that has been: nobody has its number for a while.
+        let gone = output(std::process::Command::new("/bin/sh").args(["-c", "echo $$"]));
+        let run = |name: String| {
+            let dir = cache.path().join("run").join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("pid"), &gone).unwrap();
+            dir
+        };
+        let (mine, neighbour) = (run(format!("h{host}+r0")), run(format!("h{host}-1+r0")));
+        let mut spec = NodeSpec::new("a", Place::Local);
+        spec.cache_dir = Some(cache.path().display().to_string());
+        spec.blender = Some("/no/blender".into());
+        let text = greeting("tilectl-m") + &script(&spec, "tilectl-m", "r1");
+        let mut shell = std::process::Command::new("/bin/sh")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        let said = String::from_utf8(shell.wait_with_output().unwrap().stdout).unwrap();
+        assert_eq!(
+            said,
+            "\ntilectl-m up\n\ntilectl-m error no_blender /no/blender is not there or not executable\n"
+        );
+        assert!(!mine.exists() && neighbour.exists());
+    }
+
+    #[test]
     fn every_worker_file_is_sent() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/blender/worker");
         let mut there: Vec<_> = std::fs::read_dir(folder)

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
@@ -22,6 +23,9 @@ pub(super) struct Process {
     pending: Vec<u8>,
     read: usize,
     stderr: Arc<Mutex<Vec<u8>>>,
+    /// Reads standard error until its end.
+    drain: Option<JoinHandle<()>>,
+    closed: bool,
     watch: Option<Watch>,
     heard: bool,
 }
@@ -80,7 +84,7 @@ impl Process {
             });
         }
         let kept = Arc::new(Mutex::new(Vec::new()));
-        if let Some(mut stderr) = stderr {
+        let drain = stderr.map(|mut stderr| {
             let kept = Arc::clone(&kept);
             std::thread::spawn(move || {
                 let mut buffer = [0; 4096];
@@ -91,8 +95,8 @@ impl Process {
                         kept.drain(..excess);
                     }
                 }
-            });
-        }
+            })
+        });
         Ok(Self {
             child: Some(child),
             stdin,
@@ -100,6 +104,8 @@ impl Process {
             pending: Vec::new(),
             read: 0,
             stderr: kept,
+            drain,
+            closed: false,
             watch: None,
             heard: false,
         })
@@ -132,7 +138,10 @@ impl Link for Process {
                     return Err(Error::node(format!("reading from the node failed: {}", reason(&e))));
                 }
                 Err(RecvTimeoutError::Timeout) => return Ok(Received::Nothing),
-                Err(RecvTimeoutError::Disconnected) => return Ok(Received::Closed),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.closed = true;
+                    return Ok(Received::Closed);
+                }
             }
         }
         let n = buffer.len().min(self.pending.len() - self.read);
@@ -142,6 +151,12 @@ impl Link for Process {
     }
 
     fn diagnosis(&mut self) -> String {
+        // Why it ended may still be on its way when its output has ended already.
+        let until = Instant::now() + Duration::from_millis(500);
+        let reading = || self.closed && self.drain.as_ref().is_some_and(|drain| !drain.is_finished());
+        while reading() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         self.stderr.lock().map(|kept| String::from_utf8_lossy(&kept).into_owned()).unwrap_or_default()
     }
 }
@@ -191,7 +206,6 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     fn sh(script: &str) -> Vec<String> {
         ["/bin/sh", "-c", script].map(String::from).to_vec()
@@ -261,6 +275,14 @@ mod tests {
         let mut held = std::fs::File::open(&fifo).unwrap();
         drop(link);
         assert_eq!(held.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn the_last_words_are_there_when_the_output_ends() {
+        let script = "exec >/dev/null; echo no such partition >&2; sleep 0.1; echo really >&2";
+        let mut link = Process::command(&sh(script)).unwrap();
+        assert_eq!(link.recv(&mut [0; 8], Duration::from_secs(30)).unwrap(), Received::Closed);
+        assert_eq!(link.diagnosis(), "no such partition\nreally\n");
     }
 
     #[test]

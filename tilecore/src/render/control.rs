@@ -182,6 +182,7 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         let result = result.and_then(|outcome| self.account(&outcome).map(|()| outcome));
         self.abort.store(true, Ordering::Relaxed);
+        self.withdraw();
         // A work directory is worth keeping for its tiles.
         let keep =
             self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| !w.tiles.is_empty()));
@@ -220,6 +221,15 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         let until = Instant::now() + Duration::from_secs(2);
         while Instant::now() < until && self.threads.iter().any(|t| !t.is_finished()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits a moment for the slots that are not there yet: they withdraw what they queued.
+    fn withdraw(&self) {
+        let until = Instant::now() + Duration::from_millis(500);
+        let queued = self.seats.iter().zip(&self.threads).filter(|(seat, _)| seat.stage == Stage::Booting);
+        while Instant::now() < until && queued.clone().any(|(_, thread)| !thread.is_finished()) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -141,7 +141,10 @@ impl Control<'_, '_> {
 
     pub(super) fn met_report(&mut self, slot: usize, report: Report) -> Result<()> {
         match report {
-            Report::Queued(words) => self.queued(slot, words),
+            Report::Queued(words) => {
+                self.queued(slot, words);
+                Ok(())
+            }
             Report::Booted(hello, seconds) => self.booted(slot, hello, seconds),
             Report::Sending(sent, of, per_second) => {
                 self.emit(Event::Sending { slot, sent, of, per_second });
@@ -174,14 +177,13 @@ impl Control<'_, '_> {
     }
 
     /// Planning does not wait for who is in a queue; the slot joins when its turn comes.
-    fn queued(&mut self, slot: usize, words: String) -> Result<()> {
+    fn queued(&mut self, slot: usize, words: String) {
         let seat = &mut self.seats[slot];
         if seat.stage == Stage::Booting {
             seat.queued = true;
             let node = seat.name.clone();
             self.emit(Event::Queued { slot, node, words });
         }
-        Ok(())
     }
 
     fn booted(&mut self, slot: usize, hello: Hello, seconds: f64) -> Result<()> {

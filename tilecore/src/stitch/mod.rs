@@ -53,7 +53,7 @@ impl Part {
     }
 }
 
-/// How [`png`] writes.
+/// How [`png()`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PngOptions {
@@ -125,7 +125,7 @@ pub fn png(parts: &[Part], frame: Frame, out: &Path, options: &PngOptions) -> Re
     png_with(parts, frame, out, options, &mut |_| true)
 }
 
-/// As [`png`]. `progress` is told now and then how many rows of the frame are written, and says whether to go on; if
+/// As [`png()`]. `progress` is told now and then how many rows of the frame are written, and says whether to go on; if
 /// not, nothing is left behind and the error is one of [`Kind::Interrupted`](crate::error::Kind::Interrupted).
 pub fn png_with(
     parts: &[Part],
