@@ -22,6 +22,8 @@ const SHELL: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(180);
 /// A control request (not a render) is answered within this time or the node is taken for dead.
 const ANSWER: Duration = Duration::from_secs(120);
+/// How often the worker is told that the controller is there; it ends itself when it hears nothing for ten minutes.
+const PING: Duration = Duration::from_secs(15);
 /// Largest tile or finished file that is fetched, bytes.
 const FILE: u64 = 64 << 30;
 
@@ -40,6 +42,7 @@ pub struct Worker {
     wire: Wire,
     next: u64,
     node: String,
+    pinged: Instant,
 }
 
 impl Worker {
@@ -64,7 +67,7 @@ impl Worker {
     ) -> Result<Booted> {
         let began = Instant::now();
         let mark = format!("tilectl-{run}");
-        let mut worker = Self { wire: Wire::new(node.link()?), next: 0, node: node.name().to_owned() };
+        let mut worker = Self { wire: Wire::new(node.link()?), next: 0, node: node.name().to_owned(), pinged: began };
         // Nobody reads before a queue has let us through, and a pipe holds less than the script.
         worker.wire.send(boot::greeting(&mark).as_bytes())?;
         let patience = patience.or_else(|| node.spec().patience());
@@ -181,8 +184,12 @@ impl Worker {
         Ok(self.next)
     }
 
-    /// The next message, if one arrives within `wait`.
+    /// The next message, if one arrives within `wait`. Now and then it also asks the worker for a sign of life.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Message>> {
+        if self.pinged.elapsed() > PING {
+            self.pinged = Instant::now();
+            self.send("ping", json!({}), &[])?;
+        }
         self.wire.message(wait)
     }
 

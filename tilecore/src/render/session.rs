@@ -13,10 +13,8 @@ use crate::error::{Error, IoContext, Kind, Result};
 use crate::geometry::{Border, Frame, Rect};
 use crate::sync::{self, Hashes, Inputs, Survey};
 
-/// How often an idle link is asked whether it lives.
-const PING: Duration = Duration::from_secs(15);
-/// How long the worker may be silent after a ping before the link counts as dead. Its reading thread answers even
-/// while Cycles renders; it can be held up while Blender builds a scene.
+/// How long the worker, which is asked every 15 s, may be silent before the link counts as dead. Its reading thread
+/// answers even while Cycles renders; it can be held up while Blender builds a scene.
 const SILENCE: Duration = Duration::from_secs(90);
 
 /// Patience with what may build the scene: opening, setting up, probing, finishing.
@@ -53,13 +51,11 @@ pub(super) struct Session<'a> {
     running: Option<Under>,
     fetching: Option<Fetching>,
     heard: Instant,
-    pinged: Instant,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(slot: &'a Slot, worker: &'a mut Worker) -> Self {
-        let now = Instant::now();
-        Self { end: None, cold: true, slot, worker, running: None, fetching: None, heard: now, pinged: now }
+        Self { end: None, cold: true, slot, worker, running: None, fetching: None, heard: Instant::now() }
     }
 
     /// Serves until told to stop or to start over (`Ok`), or until the link is gone.
@@ -107,10 +103,6 @@ impl<'a> Session<'a> {
                 silent.as_secs()
             ))
             .remedy("It is tried again; `tilectl nodes check` shows whether the node is well."));
-        }
-        if silent > PING && self.pinged.elapsed() > PING {
-            self.pinged = Instant::now();
-            self.worker.send("ping", json!({}), &[])?;
         }
         Ok(())
     }
