@@ -16,7 +16,7 @@ use super::work::Work;
 use super::{Cancel, Options, Outcome};
 use crate::blender::TileDone;
 use crate::dispatch::{self, Action, Dispatch, Input};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::{Event, Sink};
 use crate::heatmap::Style;
 use crate::hindsight;
@@ -329,6 +329,9 @@ impl<'a, 'b> Control<'a, 'b> {
 
     fn take(&mut self, slot: usize, report: Report) -> Result<()> {
         let Some(report) = self.hear_finish(slot, report) else { return Ok(()) };
+        if let Some(error) = self.own_trouble(slot, &report) {
+            return Err(error.clone());
+        }
         match report {
             Report::Sample(tile, done, of) => {
                 self.emit(Event::Sample { slot, tile, done, of });
@@ -352,6 +355,17 @@ impl<'a, 'b> Control<'a, 'b> {
             Report::Lost(error) => self.lost(slot, error),
             other => self.met_report(slot, other),
         }
+    }
+
+    /// What went wrong on this machine (its disk is full or cannot be written to): no other node helps with that.
+    fn own_trouble<'r>(&self, slot: usize, report: &'r Report) -> Option<&'r Error> {
+        let error = match report {
+            Report::Failed(_, error) => error,
+            // Before a session is there, it is the link that cannot be made.
+            Report::Lost(error) if self.seats[slot].stage != Stage::Booting => error,
+            _ => return None,
+        };
+        (error.kind() == Kind::Render && !error.is_retryable()).then_some(error)
     }
 
     /// Puts a finished tile on record; only then does it count.
