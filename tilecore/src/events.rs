@@ -18,6 +18,15 @@ pub enum Event {
         /// The slot's name: the node's, with a number where it has several.
         node: String,
     },
+    /// A node's shell has not started yet: it waits in a cluster's queue, or the way there is long.
+    Queued {
+        /// Slot.
+        slot: usize,
+        /// Slot's name.
+        node: String,
+        /// The last line that the place has said about it, or nothing.
+        words: String,
+    },
     /// Blender is up on a node.
     Connected {
         /// Slot.
@@ -33,6 +42,13 @@ pub enum Event {
         /// From the first packet to Blender's first word.
         seconds: f64,
     },
+    /// The scene's files are read on this machine, to know them by content.
+    Reading {
+        /// Bytes read so far.
+        read: u64,
+        /// Bytes to read in all.
+        of: u64,
+    },
     /// Files are going to a node.
     Sending {
         /// Slot.
@@ -41,6 +57,8 @@ pub enum Event {
         sent: u64,
         /// Bytes to send in all; 0 when the node had everything.
         of: u64,
+        /// Bytes per second of late, once there are any.
+        per_second: Option<f64>,
     },
     /// The scene is open on a node.
     Opened {

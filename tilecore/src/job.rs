@@ -41,6 +41,8 @@ pub struct Request {
     pub scripts: bool,
     /// Whether files that the scene refers to may be missing.
     pub allow_missing: bool,
+    /// Folders beside the .blend's own whose files may be sent to the nodes.
+    pub roots: Vec<PathBuf>,
     /// Whether nodes with other Blender versions may take part.
     pub mixed_versions: bool,
     /// Whether a frame that cannot be exact in tiles is cut all the same.
@@ -65,6 +67,7 @@ impl Request {
             persistent: true,
             scripts: false,
             allow_missing: false,
+            roots: Vec::new(),
             mixed_versions: false,
             force_tiles: false,
         }
@@ -126,6 +129,10 @@ pub struct Identity {
     pub seed: i64,
     /// Samples per pixel.
     pub samples: u32,
+    /// Resolution before the percentage.
+    pub resolution: (u32, u32),
+    /// Resolution percentage.
+    pub percentage: u32,
     /// Size of the whole frame.
     pub size: Frame,
     /// The part of it that is rendered.

@@ -35,8 +35,11 @@ pub struct TileRecord {
     pub sha256: String,
     /// Slot that rendered it.
     pub node: String,
-    /// Seconds of rendering.
+    /// Seconds of rendering, without building the scene.
     pub seconds: f64,
+    /// Seconds of building the scene before it.
+    #[serde(default)]
+    pub sync_s: f64,
     /// When it was stored, seconds since 1970.
     pub at: f64,
 }
@@ -322,11 +325,9 @@ impl WorkDir {
 
     /// Removes what a work directory holds, and nothing else.
     fn clear(root: &Path) -> Result<()> {
-        for name in ["tiles"] {
-            let path = root.join(name);
-            if path.exists() {
-                std::fs::remove_dir_all(&path).at("remove", &path)?;
-            }
+        let tiles = root.join("tiles");
+        if tiles.exists() {
+            std::fs::remove_dir_all(&tiles).at("remove", &tiles)?;
         }
         for name in ["state.ron", "preview.png", "frame.exr", "report.html", "frame.png"] {
             let path = root.join(name);

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod farm;
 mod fault;
 mod show;
 

@@ -55,7 +55,8 @@ fn two_ssh_nodes_make_the_pixels_of_one() {
         ("adaptive", 333, 217, 100),
     ] {
         let reference = blender.reference(&scene(name)).resolution(width, height);
-        let wanted = reference.python(&format!("scene.render.resolution_percentage = {percentage}")).png();
+        let wanted =
+            reference.python(&format!("bpy.context.scene.render.resolution_percentage = {percentage}")).png();
         let (size, percentage) = (format!("{width}x{height}"), percentage.to_string());
         let out = format!("{name}-{size}.png");
         let more =

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::blender::Blender;
 use support::picture::{Picture, differing_pixels, max_abs_diff};
 use support::processes;
@@ -69,8 +71,9 @@ fn a_process_is_found_by_its_mark() {
     assert_eq!(processes::marked(dir.path()), []);
     let child = std::process::Command::new("sleep").arg("60").env("MARK", dir.path()).spawn().unwrap();
     let mut child = support::sshd::Guard(child);
-    assert_eq!(processes::marked(dir.path()).iter().map(|p| p.pid).collect::<Vec<_>>(), [child.0.id()]);
+    let found = processes::there(dir.path(), Duration::from_secs(10));
+    assert_eq!(found.iter().map(|p| p.pid).collect::<Vec<_>>(), [child.0.id()]);
     processes::signal(child.0.id(), "KILL");
     child.0.wait().unwrap();
-    processes::gone(dir.path(), std::time::Duration::from_secs(5));
+    processes::gone(dir.path(), Duration::from_secs(10));
 }

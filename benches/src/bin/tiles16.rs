@@ -12,7 +12,6 @@ use tilecore::job::Request;
 use tilecore::node::{NodeSpec, Place, SshOptions, from_spec};
 use tilecore::plan::Tiling;
 use tilecore::render::{Cancel, Options, run};
-use tilecore::stitch::Compression;
 
 fn main() {
     let mut words = std::env::args().skip(1);
@@ -57,14 +56,8 @@ fn sixteen_tiles(scene: &Path, dir: &Path, round: usize) -> f64 {
     spec.cache_dir = Some(dir.join("cache").display().to_string());
     let node = from_spec(&spec, &SshOptions::new(dir, "nobody")).expect("a local node");
     let request = Request { tiling: Tiling::Count(16), ..Request::new(scene, 1) };
-    let options = Options {
-        output: dir.join("tiled.png"),
-        work_dir: dir.join(format!("work-{round}")),
-        fresh: true,
-        keep: false,
-        compression: Compression::Default,
-        format: None,
-    };
+    let options =
+        Options { work_dir: dir.join(format!("work-{round}")), ..Options::new(dir.join("tiled.png")) };
     let began = Instant::now();
     run(&request, &[node], &options, &Cancel::new(), &mut |_| {}).expect("the render succeeds");
     began.elapsed().as_secs_f64()

@@ -5,24 +5,38 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 12] = [
-    ("worker.py", include_str!("worker/worker.py")),
-    ("wire.py", include_str!("worker/wire.py")),
-    ("store.py", include_str!("worker/store.py")),
-    ("stage.py", include_str!("worker/stage.py")),
-    ("progress.py", include_str!("worker/progress.py")),
-    ("devices.py", include_str!("worker/devices.py")),
-    ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
-    ("needs.py", include_str!("worker/needs.py")),
-    ("tiles.py", include_str!("worker/tiles.py")),
+pub(super) const WORKER: [(&str, &str); 21] = [
+    ("arrival.py", include_str!("worker/arrival.py")),
     ("compat.py", include_str!("worker/compat.py")),
-    ("reads.py", include_str!("worker/reads.py")),
+    ("counts.py", include_str!("worker/counts.py")),
+    ("develop.py", include_str!("worker/develop.py")),
+    ("devices.py", include_str!("worker/devices.py")),
+    ("exr_header.py", include_str!("worker/exr_header.py")),
+    ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
+    ("film.py", include_str!("worker/film.py")),
     ("finish.py", include_str!("worker/finish.py")),
+    ("names.py", include_str!("worker/names.py")),
+    ("needs.py", include_str!("worker/needs.py")),
+    ("outputs.py", include_str!("worker/outputs.py")),
+    ("progress.py", include_str!("worker/progress.py")),
+    ("reads.py", include_str!("worker/reads.py")),
+    ("stage.py", include_str!("worker/stage.py")),
+    ("stitched.py", include_str!("worker/stitched.py")),
+    ("store.py", include_str!("worker/store.py")),
+    ("tiles.py", include_str!("worker/tiles.py")),
+    ("timing.py", include_str!("worker/timing.py")),
+    ("wire.py", include_str!("worker/wire.py")),
+    ("worker.py", include_str!("worker/worker.py")),
 ];
 
 /// `text` as one word of a POSIX shell: nothing in it is special. This is the one place where quoting happens.
 pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', "'\\''"))
+}
+
+/// Has the shell say that it is there.
+pub(super) fn greeting(mark: &str) -> String {
+    format!("printf '\\n%s up\\n' {}\n", quote(mark))
 }
 
 /// The script for one worker. `mark` starts every line that the script itself answers with; `run` names this run.
@@ -82,6 +96,52 @@ mod tests {
         std::io::Write::write_all(&mut shell.stdin.take().unwrap(), text.as_bytes()).unwrap();
         let out = shell.wait_with_output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    #[test]
+    fn hosts_that_share_a_cache_clean_up_after_themselves_only() {
+        let cache = tempfile::tempdir().unwrap();
+        let output = |command: &mut std::process::Command| {
+            String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned()
+        };
+        let host = output(std::process::Command::new("uname").arg("-n"));
+        // A process that has been: nobody has its number for a while.
+        let gone = output(std::process::Command::new("/bin/sh").args(["-c", "echo $$"]));
+        let run = |name: String| {
+            let dir = cache.path().join("run").join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("pid"), &gone).unwrap();
+            dir
+        };
+        let (mine, neighbour) = (run(format!("h{host}+r0")), run(format!("h{host}-1+r0")));
+        let mut spec = NodeSpec::new("a", Place::Local);
+        spec.cache_dir = Some(cache.path().display().to_string());
+        spec.blender = Some("/no/blender".into());
+        let text = greeting("tilectl-m") + &script(&spec, "tilectl-m", "r1");
+        let mut shell = std::process::Command::new("/bin/sh")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        let said = String::from_utf8(shell.wait_with_output().unwrap().stdout).unwrap();
+        assert_eq!(
+            said,
+            "\ntilectl-m up\n\ntilectl-m error no_blender /no/blender is not there or not executable\n"
+        );
+        assert!(!mine.exists() && neighbour.exists());
+    }
+
+    #[test]
+    fn every_worker_file_is_sent() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/blender/worker");
+        let mut there: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|name| std::path::Path::new(name).extension().is_some_and(|e| e == "py"))
+            .collect();
+        there.sort();
+        assert_eq!(there, WORKER.map(|(name, _)| name));
     }
 
     #[test]

@@ -19,15 +19,16 @@ fi
 case $CACHE in
     "~/"*) CACHE=$HOME/${CACHE#??} ;;
 esac
-HOST=$(uname -n 2>/dev/null | tr -cd 'A-Za-z0-9_-')
-NAME=$HOST-$RUN
+# Hosts may share this directory: a host's name ends at a sign that no name has, or node-1 would be taken for node's.
+HOST=$(uname -n 2>/dev/null | tr -cd 'A-Za-z0-9_.-')
+NAME=h$HOST+$RUN
 DIR=$CACHE/run/$NAME
 problem=$(mkdir -p "$DIR" 2>&1) && problem=$(cd "$DIR" 2>&1 && : 2>&1 >probe) || die no_cache "$CACHE: $problem"
 cd "$DIR" || die no_cache "$CACHE"
 printf '%s\n' "$$" >pid || die no_cache "$CACHE: no space"
 
 # What runs on this host left behind: their shell is gone, so their Blender must go too.
-for old in "$CACHE"/run/"$HOST"-*; do
+for old in "$CACHE"/run/"h$HOST+"*; do
     [ "$old" != "$DIR" ] && [ -f "$old/pid" ] || continue
     kill -0 "$(cat "$old/pid")" 2>/dev/null && continue
     [ -f "$old/blender" ] && kill -9 "$(cat "$old/blender")" 2>/dev/null

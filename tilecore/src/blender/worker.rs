@@ -16,7 +16,7 @@ use crate::node::Node;
 
 /// Version of the protocol this side speaks.
 const PROTOCOL: u32 = 1;
-/// How long a shell may take to say its first word: a login, a queue in front of it, slow disks.
+/// How long a shell that is there may take until it starts Blender: slow disks.
 const SHELL: Duration = Duration::from_secs(60);
 /// How long Blender may take from its start to its first word.
 const START: Duration = Duration::from_secs(180);
@@ -44,21 +44,35 @@ pub struct Worker {
 
 impl Worker {
     /// Connects to the node and starts Blender there. `patience` is how long the place may queue before its shell
-    /// starts (a cluster), `on_wait` is asked now and then whether to go on waiting.
+    /// starts (a cluster); what the node's description says where it is `None`. `go_on` is asked now and then whether
+    /// to go on waiting.
     pub fn start(
         node: &dyn Node,
         run: &str,
         patience: Option<Duration>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Booted> {
+        Self::start_in_queue(node, run, patience, &mut |_| go_on())
+    }
+
+    /// As [`Worker::start`]; `on_wait` is also told what the place has said so far, while its shell has not started.
+    pub fn start_in_queue(
+        node: &dyn Node,
+        run: &str,
+        patience: Option<Duration>,
+        on_wait: &mut dyn FnMut(Option<&str>) -> bool,
+    ) -> Result<Booted> {
         let began = Instant::now();
         let mark = format!("tilectl-{run}");
-        let mut wire = Wire::new(node.link()?);
-        wire.send(boot::script(node.spec(), &mark, run).as_bytes())?;
-        let mut worker = Self { wire, next: 0, node: node.name().to_owned() };
-        let blender = worker.shell_says(&mark, patience.unwrap_or(SHELL), go_on)?;
+        let mut worker = Self { wire: Wire::new(node.link()?), next: 0, node: node.name().to_owned() };
+        // Nobody reads before a queue has let us through, and a pipe holds less than the script.
+        worker.wire.send(boot::greeting(&mark).as_bytes())?;
+        let patience = patience.or_else(|| node.spec().patience());
+        worker.shell_says(&mark, "up", patience, &mut |words| on_wait(Some(words)))?;
+        worker.wire.send(boot::script(node.spec(), &mark, run).as_bytes())?;
+        let blender = worker.shell_says(&mark, "blender", Some(SHELL), &mut |_| on_wait(None))?;
         worker.wire.watch_for(&mark);
-        let hello: Hello = worker.first_words(&blender, go_on)?;
+        let hello: Hello = worker.first_words(&blender, &mut || on_wait(None))?;
         if hello.protocol != PROTOCOL {
             return Err(
                 Error::node(format!("node {} speaks protocol {}", node.name(), hello.protocol)).fatal()
@@ -67,21 +81,27 @@ impl Worker {
         Ok(Booted { worker, hello, seconds: began.elapsed().as_secs_f64() })
     }
 
-    /// Waits for the script's own first word: which Blender it starts, or why it cannot.
+    /// Waits for the script's own word `wanted` and gives back what follows it, or why there is none.
     fn shell_says(
         &mut self,
         mark: &str,
-        patience: Duration,
-        go_on: &mut dyn FnMut() -> bool,
+        wanted: &str,
+        patience: Option<Duration>,
+        on_wait: &mut dyn FnMut(&str) -> bool,
     ) -> Result<String> {
-        let until = Instant::now() + patience;
+        let began = Instant::now();
         loop {
             let line = match self.wire.line(Duration::from_millis(200)) {
                 Ok(Some(line)) => line,
-                Ok(None) if Instant::now() < until && go_on() => continue,
+                Ok(None) if !on_wait(&self.wire.diagnosis()) => {
+                    return Err(Error::interrupted("stopped"));
+                }
+                Ok(None) if patience.is_none_or(|patience| began.elapsed() < patience) => continue,
                 Ok(None) => {
+                    let words = self.wire.diagnosis();
                     return Err(Error::node(format!("the shell on node {} said nothing", self.node))
-                        .remedy("Check that /bin/sh runs there when you log in by hand."));
+                        .remedy("Check that /bin/sh runs there when you log in by hand.")
+                        .log(words));
                 }
                 Err(e) => {
                     let words = self.wire.diagnosis();
@@ -93,8 +113,8 @@ impl Worker {
             let (word, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             let rest = printable(rest, 500);
             match word {
-                "blender" => return Ok(rest),
                 "error" => return Err(self.shell_error(&rest)),
+                word if word == wanted => return Ok(rest),
                 _ => {}
             }
         }
@@ -233,47 +253,6 @@ impl Worker {
         }
     }
 
-    /// Sends the part of a file from `offset` on. `sent` is called with the number of bytes after each piece.
-    pub fn put(
-        &mut self,
-        path: &Path,
-        sha256: &str,
-        size: u64,
-        offset: u64,
-        sent: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<()> {
-        use std::io::{Read, Seek, SeekFrom};
-        const PIECE: usize = 1 << 20;
-        /// Requests under way before an answer is waited for: keeps a long, fat pipe full.
-        const WINDOW: usize = 8;
-        let mut file = std::fs::File::open(path).at("read", path)?;
-        file.seek(SeekFrom::Start(offset)).at("read", path)?;
-        let mut at = offset;
-        let mut piece = vec![0; PIECE];
-        let mut waiting = std::collections::VecDeque::new();
-        loop {
-            let want = (size - at).min(PIECE as u64) as usize;
-            file.read_exact(&mut piece[..want]).map_err(|_| {
-                Error::input(format!("{} changed while it was being sent", path.display()))
-                    .remedy("Run the same command again once nothing writes to it.")
-            })?;
-            let head = json!({"sha256": sha256, "size": size, "offset": at});
-            waiting.push_back(self.send("put", head, &piece[..want])?);
-            at += want as u64;
-            if !sent(want as u64) {
-                return Err(Error::interrupted("stopped"));
-            }
-            let last = at >= size;
-            while waiting.len() >= if last { 1 } else { WINDOW } {
-                let Some(id) = waiting.pop_front() else { break };
-                self.wait::<Value>(id, "put", ANSWER, &mut || true)?;
-            }
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
     /// Fetches a spooled file into `into` (which is created), and checks its size and hash.
     pub fn fetch(
         &mut self,
@@ -298,6 +277,11 @@ impl Worker {
                 return Err(Error::node(format!("node {} stopped sending", self.node)));
             }
         }
+    }
+
+    /// How the login worked, where there was one.
+    pub fn login(&self) -> String {
+        printable(&self.wire.login(), 200)
     }
 
     /// The node's name.

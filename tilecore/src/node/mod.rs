@@ -5,10 +5,12 @@
 //! node, and needs no SFTP, no shared directory and no open port.
 
 mod local;
+mod process;
 mod spec;
 pub mod ssh;
 
 pub use local::{Command, Local};
+pub(crate) use spec::is_variable;
 pub use spec::{Device, NodeSpec, Place};
 pub use ssh::SshOptions;
 
@@ -73,6 +75,11 @@ pub trait Link {
     /// # Errors
     /// When the connection broke.
     fn recv(&mut self, buffer: &mut [u8], wait: Duration) -> Result<Received>;
+
+    /// How the login worked, where there was one: which key did it.
+    fn login(&self) -> String {
+        String::new()
+    }
 
     /// The last words on standard error, if the place keeps them: for messages about a shell that ended early.
     fn diagnosis(&mut self) -> String {

@@ -1,6 +1,7 @@
 //! What the user says about a node: `local`, `[user@]host[:port]` or a name, with options after commas.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +82,10 @@ pub struct NodeSpec {
     pub slots: u32,
     /// Scheduling priority, as `nice -n`.
     pub nice: Option<i32>,
-    /// The node's cache directory; `$XDG_CACHE_HOME/tilectl` or `~/.cache/tilectl` there when absent.
+    /// How long its shell may take to answer, seconds, time in a queue included. When absent: without end for a
+    /// command, which may lead to a cluster, a minute elsewhere.
+    pub patience: Option<u32>,
+    /// The node's cache directory; several nodes may share one. `$XDG_CACHE_HOME/tilectl` or `~/.cache/tilectl` there when absent.
     pub cache_dir: Option<String>,
     /// Environment variables for Blender.
     pub env: BTreeMap<String, String>,
@@ -100,15 +104,38 @@ impl NodeSpec {
             device: Device::default(),
             slots: 1,
             nice: None,
+            patience: None,
             cache_dir: None,
             env: BTreeMap::new(),
             enabled: true,
         }
     }
 
+    /// How long its shell may take to answer; `None` is without end.
+    pub fn patience(&self) -> Option<Duration> {
+        match (self.patience, &self.place) {
+            (Some(seconds), _) => Some(Duration::from_secs(seconds.into())),
+            (None, Place::Command(_)) => None,
+            (None, _) => Some(Duration::from_secs(60)),
+        }
+    }
+
+    /// Sets the `key=value` options in `options`, which commas separate.
+    pub fn set_all(&mut self, options: &str) -> Result<()> {
+        for option in options.split(',').filter(|_| !options.is_empty()) {
+            let (key, value) = option.split_once('=').ok_or_else(|| {
+                Error::input(format!("`{option}` is not an option of a node"))
+                    .remedy("Options are written key=value, after commas.")
+            })?;
+            self.set(key.trim(), value)?;
+        }
+        Ok(())
+    }
+
     /// Sets one `key=value` option of the command line.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        const KEYS: [&str; 8] = ["name", "blender", "threads", "device", "slots", "nice", "cache", "env"];
+        const KEYS: [&str; 9] =
+            ["name", "blender", "threads", "device", "slots", "nice", "patience", "cache", "env"];
         let number = |what: &str| {
             value.parse::<u32>().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| {
                 Error::input(format!("`{value}` is not a number of {what}"))
@@ -132,6 +159,12 @@ impl NodeSpec {
                         .remedy("Write nice=0 (normal) to nice=19 (lowest).")
                 })?;
                 self.nice = Some(nice);
+            }
+            "patience" => {
+                self.patience = Some(value.parse().ok().filter(|s| *s > 0).ok_or_else(|| {
+                    Error::input(format!("`{value}` is not a number of seconds"))
+                        .remedy("Write patience=60 to wait a minute for the node's shell.")
+                })?);
             }
             "env" => {
                 let (name, val) = value.split_once(':').filter(|(n, _)| is_variable(n)).ok_or_else(|| {
@@ -160,7 +193,7 @@ impl NodeSpec {
 }
 
 /// Whether `name` can be the name of an environment variable.
-pub(super) fn is_variable(name: &str) -> bool {
+pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -171,8 +204,8 @@ impl std::str::FromStr for NodeSpec {
 
     /// Reads `PLACE[,key=value]...`; a place is `local` or `[user@]host[:port]`.
     fn from_str(text: &str) -> Result<Self> {
-        let mut parts = text.split(',');
-        let place = parts.next().unwrap_or_default().trim();
+        let (place, options) = text.split_once(',').unwrap_or((text, ""));
+        let place = place.trim();
         let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"\\$`;|&<>()".contains(c);
         if place.is_empty() || place.contains(odd) || place.starts_with('-') || place.contains('=') {
             return Err(Error::input(format!("`{}` does not name a node", text.escape_debug())).remedy(
@@ -184,13 +217,7 @@ impl std::str::FromStr for NodeSpec {
         } else {
             Self::new(place, Place::Ssh(place.to_owned()))
         };
-        for option in parts {
-            let (key, value) = option.split_once('=').ok_or_else(|| {
-                Error::input(format!("`{option}` is not an option of a node"))
-                    .remedy("Options are written key=value, after commas.")
-            })?;
-            spec.set(key.trim(), value)?;
-        }
+        spec.set_all(options)?;
         Ok(spec)
     }
 }
@@ -206,11 +233,14 @@ mod tests {
         assert_eq!(spec.threads, Some(1));
         assert_eq!(spec.blender.as_deref(), Some("/opt/b/blender"));
         assert_eq!(spec.place, Place::Local);
-        let spec: NodeSpec = "me@host:2222,device=optix,slots=2,nice=10,env=A:b:c".parse().unwrap();
+        let spec: NodeSpec =
+            "me@host:2222,device=optix,slots=2,nice=10,patience=90,env=A:b:c".parse().unwrap();
         assert_eq!(spec.place, Place::Ssh("me@host:2222".into()));
         assert_eq!(spec.device, Device::Optix);
         assert_eq!((spec.slots, spec.nice), (2, Some(10)));
         assert_eq!(spec.env["A"], "b:c");
+        assert_eq!(spec.patience(), Some(Duration::from_secs(90)));
+        assert_eq!(NodeSpec::new("q", Place::Command(vec!["srun".into()])).patience(), None);
     }
 
     #[test]
@@ -224,6 +254,8 @@ mod tests {
             "-oProxyCommand=x",
             "a b",
             "local,device=GPU",
+            "local,patience=0",
+            "local,patience=for ever",
             "local,name=",
         ] {
             let error = wrong.parse::<NodeSpec>().unwrap_err();

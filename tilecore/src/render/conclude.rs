@@ -10,9 +10,9 @@ use super::slot::{FinishOrder, FinishedFile, Order, Report};
 use crate::blender::{Picture, TileFormat};
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::geometry::{Frame, Rect};
+use crate::geometry::Rect;
 use crate::state::{Record, now};
-use crate::stitch::{self, Part, PngOptions};
+use crate::stitch::{self, ExrOptions, Packing, Part, PngOptions};
 
 /// How many nodes may fail at the finish before the job does.
 const TRIES: u32 = 4;
@@ -21,18 +21,24 @@ impl Control<'_, '_> {
     /// Stitches, finishes where the scene needs it, and puts the result in its place.
     pub(super) fn conclude(&mut self) -> Result<Outcome> {
         self.tell_progress();
+        if let Some(work) = self.work.as_ref().filter(|w| w.only.is_some()) {
+            return Ok(Outcome {
+                output: self.target.path.clone(),
+                files: Vec::new(),
+                tiles: self.rendered,
+                adopted: work.adopted,
+                seconds: self.clock(),
+                parts: work.parts(0),
+            });
+        }
         self.emit(Event::Stitching);
         let mut files = Vec::new();
         let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
         match work.format() {
             TileFormat::Png => {
                 let canvas = &work.canvases[0];
-                let cropped = self.meeting.facts().and_then(|f| f.border).is_none_or(|b| b.crop);
-                let (parts, frame) = if cropped {
-                    (moved(work.parts(0), canvas.region), canvas.region.size())
-                } else {
-                    (work.parts(0), canvas.frame)
-                };
+                let parts = moved(work.parts(0), canvas.region);
+                let frame = canvas.region.size();
                 let options = PngOptions::default().compression(self.options.compression);
                 stitch::png(&parts, frame, &self.target.path, &options)?;
             }
@@ -42,7 +48,11 @@ impl Control<'_, '_> {
     }
 
     fn done(&mut self, files: Vec<PathBuf>) -> Result<Outcome> {
-        let output = self.target.path.clone();
+        // Views with files of their own leave none under the plain name.
+        let output = match files.first() {
+            Some(first) if !self.target.path.is_file() => first.clone(),
+            _ => self.target.path.clone(),
+        };
         let sha256 = crate::sync::sha256_of(&output)?;
         let seconds = self.clock();
         let (rendered, mut adopted) = (self.rendered, 0);
@@ -51,36 +61,45 @@ impl Control<'_, '_> {
             work.dir.append(&Record::Done { output: output.clone(), sha256, seconds, at: now() })?;
         }
         self.emit(Event::Done { output: output.clone(), seconds, tiles: rendered, adopted, speedup: None });
-        Ok(Outcome { output, files, tiles: rendered, adopted, seconds })
+        Ok(Outcome { output, files, tiles: rendered, adopted, seconds, parts: Vec::new() })
     }
 
     /// Stitches the pictures into EXR files and has a warm Blender make the result of them.
     fn finish(&mut self) -> Result<Vec<PathBuf>> {
         let Some(work) = self.work.as_ref() else { return Ok(Vec::new()) };
         let mut stitched = Vec::new();
+        let mut nans = 0;
         for (index, canvas) in (0u32..).zip(&work.canvases) {
             let out = work.stitched(index);
             let parts = moved(work.parts(index), canvas.region);
-            exr(&parts, canvas.region.size(), &out)?;
+            // Read once and soon: time spent on packing it would not come back.
+            let options = ExrOptions::default().packing(Packing::None);
+            nans += stitch::exr(&parts, canvas.region.size(), &out, &options)?.nans.len();
             stitched.push((canvas.picture.scene.clone().unwrap_or_default(), out));
         }
         let order = FinishOrder {
             picture: work.canvases[0].picture.clone(),
             stitched: stitched.clone(),
-            format: self.options.format.clone(),
+            format: self.meeting.format().map(|f| f.name().to_owned()),
             into: work.dir.root().to_owned(),
         };
+        if nans > 0 {
+            let text = format!(
+                "{nans} tiles hold pixels that are not a number (NaN): denoising and filters can spread them."
+            );
+            self.emit(Event::Warning { text });
+        }
         let made = self.finish_somewhere(&order)?;
         let mut files = Vec::new();
-        for FinishedFile { name, path } in made {
-            match name {
-                None => self.target.place(&path)?,
-                Some(name) => {
-                    let folder = self.target.path.parent().map(PathBuf::from).unwrap_or_default();
-                    let target = folder.join(safe_name(&name));
-                    output::place(&path, &target)?;
-                    files.push(target);
-                }
+        for FinishedFile { path, target, suffix } in made {
+            let place = match target {
+                None if suffix.is_empty() => self.target.path.clone(),
+                None => output::with_suffix(&self.target.path, &suffix),
+                Some(target) => output::beside(&self.target.path, &target)?,
+            };
+            output::place(&path, &place)?;
+            if place != self.target.path {
+                files.push(place);
             }
         }
         for (_, path) in stitched {
@@ -157,11 +176,6 @@ impl Control<'_, '_> {
     }
 }
 
-fn exr(_: &[Part], _: Frame, _: &std::path::Path) -> Result<()> {
-    Err(Error::input("this scene needs the finish, which is not there yet")
-        .remedy("Render with --tile-format png."))
-}
-
 /// Parts with their places counted from the top left of `region`.
 fn moved(parts: Vec<Part>, region: Rect) -> Vec<Part> {
     parts
@@ -176,30 +190,10 @@ fn moved(parts: Vec<Part>, region: Rect) -> Vec<Part> {
         .collect()
 }
 
-/// A name from a node as the name of a file beside the result: no directories, nothing hidden, nothing odd.
-fn safe_name(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = last
-        .chars()
-        .map(|c| if c.is_control() || ":*?\"<>|".contains(c) { '_' } else { c })
-        .take(200)
-        .collect();
-    let clean = clean.trim_start_matches('.').trim().to_owned();
-    if clean.is_empty() { "output".to_owned() } else { clean }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_node_cannot_choose_a_directory() {
-        assert_eq!(safe_name("../../etc/passwd"), "passwd");
-        assert_eq!(safe_name("..\\x.exr"), "x.exr");
-        assert_eq!(safe_name(".bashrc"), "bashrc");
-        assert_eq!(safe_name("/"), "output");
-        assert_eq!(safe_name("a\u{1b}[2Jb.png"), "a_[2Jb.png");
-    }
+    use crate::geometry::Frame;
 
     #[test]
     fn parts_are_counted_from_the_region() {

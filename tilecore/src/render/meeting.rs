@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::control::Control;
+use super::format::Format;
 use super::seat::{Seat, Stage};
-use super::slot::{AdoptOrder, Order, Report};
+use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{Canvas, Work};
-use crate::blender::{Effective, Facts, Hello, Picture, TileFormat};
+use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
@@ -21,10 +22,12 @@ use crate::job::{Identity, InputFile, Request};
 use crate::node::Device;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
 use crate::state::{Record, WorkDir, now};
-use crate::sync::Inputs;
+use crate::sync::{self, Inputs, Roots, Survey};
 
 /// Losses in a row before planning until a slot is given up.
 const LOSSES: u32 = 3;
+/// Steps from library to library.
+const SURVEYS: u32 = 64;
 /// Bytes of a tile's file per pixel, for the forecast only.
 const PNG_PIXEL: f64 = 3.0;
 const EXR_PIXEL: f64 = 12.0;
@@ -34,6 +37,10 @@ pub(super) struct Meeting {
     /// Files so far; all of them once `settled`.
     inputs: Arc<Inputs>,
     settled: bool,
+    /// Which of them may be sent.
+    roots: Roots,
+    /// How often the scene was looked through for files.
+    surveys: u32,
     scout: Option<usize>,
     /// Facts of the scene asked for, then of the others that its compositor reads.
     facts: Vec<Facts>,
@@ -44,13 +51,23 @@ pub(super) struct Meeting {
     blender: Option<(String, String)>,
     /// When the first slot was ready.
     ready: Option<Instant>,
+    /// Format of the picture, where it is not the scene's own.
+    format: Option<Format>,
+    /// Where the picture is costly, where that was measured.
+    pub(super) map: Option<CostMap>,
+    /// The slot that measures it.
+    pub(super) mapper: Option<usize>,
 }
 
 impl Meeting {
-    pub(super) fn new(request: &Request) -> Result<Self> {
+    /// `here` says that all nodes are this machine: they can read all its files anyhow.
+    pub(super) fn new(request: &Request, here: bool) -> Result<Self> {
+        let inputs = Arc::new(Inputs::of_blend(&request.blend)?);
         Ok(Self {
-            inputs: Arc::new(Inputs::of_blend(&request.blend)?),
+            roots: if here { Roots::anywhere() } else { Roots::of(inputs.blend(), &request.roots)? },
+            inputs,
             settled: false,
+            surveys: 0,
             scout: None,
             facts: Vec::new(),
             canvases: Vec::new(),
@@ -58,6 +75,9 @@ impl Meeting {
             tiling: request.tiling,
             blender: None,
             ready: None,
+            format: None,
+            map: None,
+            mapper: None,
         })
     }
 
@@ -67,14 +87,24 @@ impl Meeting {
             .canvases
             .iter()
             .zip(work.todo())
-            .map(|(canvas, todo)| plan::Picture {
-                frame: canvas.frame,
-                todo,
-                cost: CostMap::uniform(canvas.frame),
+            .map(|(canvas, todo)| {
+                let map = self.map.clone().filter(|m| m.frame() == canvas.frame);
+                let cost = map.unwrap_or_else(|| CostMap::uniform(canvas.frame));
+                plan::Picture { frame: canvas.frame, todo, cost }
             })
             .collect();
         let bytes_per_pixel = if work.format() == TileFormat::Exr { EXR_PIXEL } else { PNG_PIXEL };
         plan::Work { pictures, overlap: self.overlap, tiling: self.tiling, bytes_per_pixel }
+    }
+
+    /// Whether the frame is rendered in one piece.
+    pub(super) fn is_whole(&self) -> bool {
+        self.tiling == Tiling::Count(1)
+    }
+
+    /// The picture's format, where it is not the scene's own.
+    pub(super) fn format(&self) -> Option<Format> {
+        self.format
     }
 
     /// What the scene needs, from what was asked for and what was found.
@@ -91,6 +121,7 @@ pub(super) fn model(seat: &Seat) -> NodeModel {
         sync_s: if ready { 0.0 } else { seat.sync_s },
         rate: seat.rate.unwrap_or(0.0),
         known: seat.rate.is_some(),
+        fixed_s: seat.fixed_s.unwrap_or(plan::USUAL_FIXED_S),
         ..NodeModel::unknown(seat.name.clone())
     }
 }
@@ -101,20 +132,30 @@ impl Control<'_, '_> {
         let Some(ready) = self.meeting.ready else { return false };
         let slowest = self.seats.iter().map(|s| s.start_s).fold(0.5, f64::max);
         let patience = Duration::from_secs_f64((3.0 * slowest).clamp(2.0, 10.0));
-        let coming =
-            self.seats.iter().any(|s| !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0);
+        let coming = self
+            .seats
+            .iter()
+            .any(|s| !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0 && !s.queued);
         self.seats.iter().any(|s| s.stage == Stage::Ready) && (!coming || ready.elapsed() > patience)
     }
 
     pub(super) fn met_report(&mut self, slot: usize, report: Report) -> Result<()> {
         match report {
+            Report::Queued(words) => {
+                self.queued(slot, words);
+                Ok(())
+            }
             Report::Booted(hello, seconds) => self.booted(slot, hello, seconds),
-            Report::Sending(sent, of) => {
-                self.emit(Event::Sending { slot, sent, of });
+            Report::Sending(sent, of, per_second) => {
+                self.emit(Event::Sending { slot, sent, of, per_second });
+                Ok(())
+            }
+            Report::Reading(read, of) => {
+                self.emit(Event::Reading { read, of });
                 Ok(())
             }
             Report::Opened(seconds) => self.opened(slot, seconds),
-            Report::Files(_) => self.settle(slot),
+            Report::Surveyed(survey) => self.settle(slot, *survey),
             Report::Looked(facts) => self.looked(slot, *facts),
             Report::SetUp(effective) => self.set_up(slot, &effective),
             Report::Adopted(tiles) => {
@@ -123,13 +164,25 @@ impl Control<'_, '_> {
                     if let Some(work) = self.work.as_mut() {
                         work.adopted += 1;
                     }
-                    self.record(&tile, node.clone(), file.bytes, file.sha256, 0.0)?;
+                    // How long it took went with the connection that rendered it.
+                    let done = TileDone { bytes: file.bytes, sha256: file.sha256, ..TileDone::default() };
+                    self.record(&tile, node.clone(), &done)?;
                 }
-                self.measured(slot)
+                self.measure(slot)
             }
-            Report::Probed(_) => self.measured(slot),
+            Report::Probed(seconds) => self.probed(slot, &seconds),
             Report::Refused(error) => self.refused(slot, error),
             _ => Ok(()),
+        }
+    }
+
+    /// Planning does not wait for who is in a queue; the slot joins when its turn comes.
+    fn queued(&mut self, slot: usize, words: String) {
+        let seat = &mut self.seats[slot];
+        if seat.stage == Stage::Booting {
+            seat.queued = true;
+            let node = seat.name.clone();
+            self.emit(Event::Queued { slot, node, words });
         }
     }
 
@@ -145,7 +198,8 @@ impl Control<'_, '_> {
             seconds,
         });
         let seat = &mut self.seats[slot];
-        seat.start_s = seconds;
+        // How long a queue was says nothing about the next start.
+        seat.start_s = if std::mem::take(&mut seat.queued) { 0.0 } else { seconds };
         seat.hello = Some(hello);
         seat.stage = Stage::Waiting;
         let mine = (version, hash);
@@ -210,7 +264,12 @@ impl Control<'_, '_> {
         self.emit(Event::Opened { slot, seconds });
         if !self.meeting.settled {
             self.seats[slot].stage = Stage::Looking;
-            self.seats[slot].order(Order::Files);
+            self.seats[slot].order(Order::Files(Box::new(FilesOrder {
+                scene: self.request.scene.clone(),
+                frames: vec![self.request.frame],
+                inputs: Arc::clone(&self.meeting.inputs),
+                roots: self.meeting.roots.clone(),
+            })));
             return Ok(());
         }
         if self.meeting.canvases.is_empty() {
@@ -221,8 +280,28 @@ impl Control<'_, '_> {
         Ok(())
     }
 
-    /// The scene's files are known and on the scout.
-    fn settle(&mut self, slot: usize) -> Result<()> {
+    /// More of the scene's files are known. A library says what it refers to only where it is there itself, so the
+    /// scout receives what is new and looks again, until nothing is.
+    fn settle(&mut self, slot: usize, survey: Survey) -> Result<()> {
+        let blend = self.meeting.inputs.blend().to_owned();
+        if survey.grew {
+            self.meeting.inputs = Arc::new(survey.inputs);
+            self.meeting.surveys += 1;
+            if self.meeting.surveys > SURVEYS {
+                return Err(Error::input(format!(
+                    "the libraries of the scene lead further after {SURVEYS} steps"
+                ))
+                .remedy("Look for libraries that link one another in a circle under changing paths."));
+            }
+            self.open(slot);
+            return Ok(());
+        }
+        if !survey.missing.is_empty() && !self.request.allow_missing {
+            return Err(sync::complaint(&survey.missing, &blend));
+        }
+        for text in survey.notes.into_iter().chain(sync::warnings(&survey.missing, &blend)) {
+            self.emit(Event::Warning { text });
+        }
         self.meeting.settled = true;
         self.look(slot)
     }
@@ -261,7 +340,8 @@ impl Control<'_, '_> {
         let Some(first) = self.meeting.facts.first().cloned() else { return Ok(()) };
         let request = self.request;
         let needs = &first.needs;
-        let format = request.tile_format.unwrap_or(needs.tile_format);
+        let own = needs.format.as_deref().unwrap_or("PNG");
+        let format = self.tile_format(needs, own)?;
         if let Some(reason) = needs.refuse.first().filter(|_| format == TileFormat::Exr) {
             return Err(Error::input(crate::blender::printable(&reason.text, 500)).remedy(
                 reason.remedy.as_deref().map_or_else(
@@ -298,6 +378,34 @@ impl Control<'_, '_> {
         self.begin_set_up(slot);
         self.advance();
         Ok(())
+    }
+
+    /// The tiles' format, from the picture's: what the flags or the name of the output say, else the scene's own.
+    fn tile_format(&mut self, needs: &Needs, own: &str) -> Result<TileFormat> {
+        let extension = self.options.output.extension().map(|e| e.to_string_lossy().into_owned());
+        let by_name = extension
+            .filter(|_| !self.options.named_by_format)
+            .filter(|e| !Format::named(own).is_some_and(|f| f.has_extension(e)))
+            .and_then(|e| Format::of_extension(&e));
+        let wanted = self.options.format.or(by_name);
+        let picture = wanted.or(Format::named(own));
+        self.meeting.format = wanted;
+        let chosen = match (self.request.tile_format, picture) {
+            (Some(TileFormat::Png), Some(Format::Png) | None) => TileFormat::Png,
+            (Some(TileFormat::Png), Some(other)) if wanted.is_some() => {
+                return Err(Error::input(format!("PNG tiles alone cannot become {}", other.name()))
+                    .remedy("Leave --tile-format out, or write a .png."));
+            }
+            (Some(format), _) => format,
+            (None, Some(Format::Png)) if own != "PNG" => TileFormat::Exr,
+            (None, Some(Format::Png)) => needs.tile_format,
+            (None, _) => TileFormat::Exr,
+        };
+        let named = if chosen == TileFormat::Png { Some(Format::Png) } else { picture };
+        if let Some(format) = named.filter(|_| self.options.named_by_format) {
+            self.target.extension(format.extension());
+        }
+        Ok(chosen)
     }
 
     fn begin_set_up(&mut self, slot: usize) {
@@ -353,13 +461,15 @@ impl Control<'_, '_> {
                 .inputs
                 .files
                 .iter()
-                .map(|f| InputFile { path: f.path.display().to_string(), sha256: f.sha256.clone() })
+                .map(|f| InputFile { path: self.meeting.inputs.label(f), sha256: f.sha256.clone() })
                 .collect(),
             scene: effective.scene.clone(),
             camera: effective.camera.clone(),
             frame: effective.frame,
             seed: effective.seed,
             samples: effective.samples,
+            resolution: effective.resolution,
+            percentage: effective.percentage,
             size: canvas.frame,
             region: canvas.region,
             format: canvas.picture.format,
@@ -379,10 +489,11 @@ impl Control<'_, '_> {
             identity,
             dir,
             tiles,
+            only: self.options.only.clone(),
         };
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
-            at: now(),
+            at: now() - self.clock(),
             nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
         })?;
         let reasons = self.meeting.facts().map(|f| f.needs.reasons.clone()).unwrap_or_default();
@@ -427,7 +538,8 @@ impl Control<'_, '_> {
         }
     }
 
-    fn measured(&mut self, slot: usize) -> Result<()> {
+    /// Nothing more is to be found out about this slot.
+    pub(super) fn measured(&mut self, slot: usize) -> Result<()> {
         self.meeting.ready.get_or_insert_with(Instant::now);
         self.ready(slot)
     }
@@ -437,10 +549,10 @@ impl Control<'_, '_> {
         if error.kind() == Kind::Input && self.work.is_none() {
             return Err(error);
         }
-        self.lost_for_good(slot, error)
+        self.lost_for_good(slot, &error)
     }
 
-    fn lost_for_good(&mut self, slot: usize, error: Error) -> Result<()> {
+    fn lost_for_good(&mut self, slot: usize, error: &Error) -> Result<()> {
         self.seats[slot].trouble = Some(error.clone());
         if self.meeting.ready.is_some() && self.seats[slot].stage != Stage::Off {
             // The dispatcher, where there is one, decides; before it there is nothing to hand back.
@@ -465,7 +577,7 @@ impl Control<'_, '_> {
         self.advance();
     }
 
-    pub(super) fn lost_before_planning(&mut self, slot: usize, error: Error) -> Result<()> {
+    pub(super) fn lost_before_planning(&mut self, slot: usize, error: &Error) -> Result<()> {
         let seat = &mut self.seats[slot];
         seat.losses += 1;
         if !error.is_retryable() || seat.losses >= LOSSES {

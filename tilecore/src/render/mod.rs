@@ -6,8 +6,11 @@
 mod arrival;
 mod conclude;
 mod control;
+mod format;
+mod measure;
 mod meeting;
 mod output;
+mod probe;
 mod seat;
 mod session;
 mod slot;
@@ -19,15 +22,21 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::error::Result;
 use crate::events::Sink;
+use crate::geometry::Rect;
 use crate::job::Request;
 use crate::node::Node;
-use crate::stitch::Compression;
+use crate::plan::Plan;
+use crate::stitch::{Compression, Part};
+
+pub use format::Format;
 
 /// Where the result goes and what is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The picture.
     pub output: PathBuf,
+    /// Whether the name's extension follows the format of the picture: nobody asked for this very name.
+    pub named_by_format: bool,
     /// Tiles and state.
     pub work_dir: PathBuf,
     /// Start over even when the work directory holds finished tiles.
@@ -36,8 +45,41 @@ pub struct Options {
     pub keep: bool,
     /// How small a stitched PNG is to be.
     pub compression: Compression,
-    /// Output format other than the scene's own, as Blender names it (`PNG`, `OPEN_EXR` …).
-    pub format: Option<String>,
+    /// Output format other than the scene's own.
+    pub format: Option<Format>,
+    /// Where a map of the cost goes, a PNG.
+    pub map: Option<PathBuf>,
+    /// Where a report goes, an HTML file; one is always in the work directory.
+    pub report: Option<PathBuf>,
+    /// Measure every slot with small renders before planning, even where nothing depends on it.
+    pub measure: bool,
+    /// Where measurements are kept between runs; nowhere when absent.
+    pub bench: Option<PathBuf>,
+    /// Render only these regions of the frame, which do not overlap, and leave them as tiles.
+    pub only: Option<Vec<Rect>>,
+}
+
+impl Options {
+    /// The picture at `output`, tiles beside it until it is there, everything else as usual.
+    pub fn new(output: impl Into<PathBuf>) -> Self {
+        let output = output.into();
+        let mut work_dir = output.clone().into_os_string();
+        work_dir.push(".tiles");
+        Self {
+            output,
+            named_by_format: false,
+            work_dir: work_dir.into(),
+            fresh: false,
+            keep: false,
+            compression: Compression::default(),
+            format: None,
+            map: None,
+            report: None,
+            measure: false,
+            bench: None,
+            only: None,
+        }
+    }
 }
 
 /// Stops a render from another thread or a signal handler.
@@ -79,6 +121,23 @@ pub struct Outcome {
     pub adopted: usize,
     /// Seconds from start to end.
     pub seconds: f64,
+    /// The tiles themselves, where only they were wanted.
+    pub parts: Vec<Part>,
+}
+
+/// Reaches the nodes, looks at the scene, measures, and says what [`run`] would do; nothing is rendered or kept.
+///
+/// # Errors
+/// As [`run`].
+pub fn plan(
+    request: &Request,
+    nodes: &[Arc<dyn Node>],
+    options: &Options,
+    cancel: &Cancel,
+    sink: &mut Sink<'_>,
+) -> Result<Plan> {
+    request.check()?;
+    control::Control::new(request, nodes, options, cancel, sink)?.plan_only()
 }
 
 /// Renders one frame on `nodes`.

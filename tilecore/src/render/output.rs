@@ -30,10 +30,44 @@ impl Target {
         Ok(Self { path })
     }
 
-    /// Puts a finished file there.
-    pub(super) fn place(&self, file: &Path) -> Result<()> {
-        place(file, &self.path)
+    /// Takes another extension: what the picture turned out to be.
+    pub(super) fn extension(&mut self, extension: &str) {
+        self.path.set_extension(extension);
     }
+}
+
+/// The same name with the suffix of a view before its extension.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut name = format!("{stem}{}", clean(suffix));
+    if let Some(extension) = path.extension() {
+        name = format!("{name}.{}", extension.to_string_lossy());
+    }
+    path.with_file_name(name)
+}
+
+/// Where a file goes that the scene writes besides its picture: below `<picture>.outputs`, under the names along the
+/// path that its File Output node has. A node cannot make it any other place.
+pub(super) fn beside(picture: &Path, target: &str) -> Result<PathBuf> {
+    let mut place = picture.as_os_str().to_owned();
+    place.push(".outputs");
+    let mut place = PathBuf::from(place);
+    for part in target.split(['/', '\\']).map(clean).filter(|p| !p.is_empty()) {
+        place.push(part);
+    }
+    let folder = place.parent().unwrap_or(Path::new(".")).to_owned();
+    std::fs::create_dir_all(&folder).at("create", &folder)?;
+    Ok(place)
+}
+
+/// One name without anything that leads elsewhere, hides, or means something to a shell or terminal.
+fn clean(name: &str) -> String {
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_control() || ":*?\"<>|/\\".contains(c) { '_' } else { c })
+        .take(120)
+        .collect();
+    name.trim_start_matches('.').trim().to_owned()
 }
 
 /// Puts `file` at `target`, atomically and durably, across file systems too.
@@ -49,4 +83,26 @@ pub(super) fn place(file: &Path, target: &Path) -> Result<()> {
         std::fs::remove_file(file).at("remove", file)?;
     }
     crate::state::sync_dir(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_cannot_choose_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let picture = dir.path().join("a.png");
+        for (target, place) in [
+            ("//render/z0001.exr", "render/z0001.exr"),
+            ("/../../etc/passwd", "etc/passwd"),
+            ("..\\..\\x.exr", "x.exr"),
+            (".bashrc", "bashrc"),
+            ("a\u{1b}[2J.png", "a_[2J.png"),
+        ] {
+            assert_eq!(beside(&picture, target).unwrap(), dir.path().join("a.png.outputs").join(place));
+        }
+        assert_eq!(with_suffix(&picture, "_L"), dir.path().join("a_L.png"));
+        assert_eq!(with_suffix(&picture, "/../x"), dir.path().join("a_.._x.png"));
+    }
 }

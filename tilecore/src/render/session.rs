@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, TryRecvError};
 use serde_json::{Value, json};
 
-use super::slot::{AdoptOrder, FinishOrder, FinishedFile, Order, Report, Slot, Tile};
+use super::slot::{AdoptOrder, FilesOrder, FinishOrder, FinishedFile, Order, Report, Slot, Tile};
 use super::{arrival, work};
 use crate::blender::{Fetch, Message, Picture, Spooled, TileDone, Worker};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::geometry::{Border, Frame, Rect};
-use crate::sync::Inputs;
+use crate::sync::{self, Hashes, Inputs, Survey};
 
 /// How often an idle link is asked whether it lives.
 const PING: Duration = Duration::from_secs(15);
@@ -46,6 +46,8 @@ pub(super) enum End {
 
 pub(super) struct Session<'a> {
     end: Option<End>,
+    /// Nothing has been rendered yet.
+    cold: bool,
     slot: &'a Slot,
     worker: &'a mut Worker,
     running: Option<Under>,
@@ -57,7 +59,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(slot: &'a Slot, worker: &'a mut Worker) -> Self {
         let now = Instant::now();
-        Self { end: None, slot, worker, running: None, fetching: None, heard: now, pinged: now }
+        Self { end: None, cold: true, slot, worker, running: None, fetching: None, heard: now, pinged: now }
     }
 
     /// Serves until told to stop or to start over (`Ok`), or until the link is gone.
@@ -138,7 +140,9 @@ impl<'a> Session<'a> {
         let Some(under) = self.running.take() else { return Ok(()) };
         match answer.and_then(|done| arrival::expected(&under.tile, done)) {
             Ok(done) => {
-                self.slot.report(Report::Rendered(id, done.seconds));
+                // The first tile builds the scene: that is no measure of the tiles to come.
+                let sync = if std::mem::take(&mut self.cold) { done.sync } else { 0.0 };
+                self.slot.report(Report::Rendered(id, done.seconds - sync));
                 self.next_while_fetching(under.tile, done)
             }
             Err(e) if e.kind() == Kind::Interrupted => {
@@ -211,7 +215,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             Order::Open(inputs, scripts) => self.open(&inputs, scripts).map(Report::Opened),
-            Order::Files => self.worker.call("files", json!({}), None, &mut go_on).map(Report::Files),
+            Order::Files(order) => self.survey(&order).map(|survey| Report::Surveyed(Box::new(survey))),
             Order::Look(picture) => self
                 .worker
                 .call("look", json!({"picture": picture}), None, &mut go_on)
@@ -240,17 +244,35 @@ impl<'a> Session<'a> {
     fn open(&mut self, inputs: &Inputs, scripts: bool) -> Result<f64> {
         let slot = self.slot;
         let began = Instant::now();
-        let mut told = Instant::now();
-        inputs.send(self.worker, &mut |sent, of| {
-            if sent == 0 || sent == of || told.elapsed() > Duration::from_millis(200) {
-                told = Instant::now();
-                slot.report(Report::Sending(sent, of));
+        let mut meter = Meter::default();
+        inputs.send(self.worker, &mut |progress| {
+            if let Some((sent, of)) = progress
+                && meter.is_due(sent, of)
+            {
+                slot.report(Report::Sending(sent, of, meter.per_second(sent)));
             }
             !slot.aborted()
         })?;
         self.worker
             .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
         Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// Asks Blender what the scene refers to, and finds and hashes that here.
+    fn survey(&mut self, order: &FilesOrder) -> Result<Survey> {
+        let slot = self.slot;
+        let request = json!({"scene": order.scene, "frames": order.frames});
+        let listing = self.worker.call("files", request, Some(LONG), &mut || !slot.aborted())?;
+        let mut hashes = Hashes::open();
+        let mut meter = Meter::default();
+        let survey = sync::survey(&order.inputs, listing, &order.roots, &mut hashes, &mut |read, of| {
+            if meter.is_due(read, of) {
+                slot.report(Report::Reading(read, of));
+            }
+            !slot.aborted()
+        })?;
+        hashes.save();
+        Ok(survey)
     }
 
     fn probe(
@@ -270,6 +292,7 @@ impl<'a> Session<'a> {
             .map(|(rect, samples)| Ok(json!({"border": border(*rect, frame)?, "samples": samples})))
             .collect::<Result<Vec<_>>>()?;
         let request = json!({"picture": picture, "job": self.job(), "patches": patches, "seconds": seconds});
+        self.cold = false;
         let times: Times = self.worker.call("probe", request, Some(LONG), &mut || !slot.aborted())?;
         Ok(Report::Probed(times.seconds))
     }
@@ -315,7 +338,15 @@ impl<'a> Session<'a> {
                 continue;
             }
             let part = tile.into.with_extension(format!("{}.part", slot.index));
-            self.worker.fetch(&job, &file, &part, &mut go_on)?;
+            match self.worker.fetch(&job, &file, &part, &mut go_on) {
+                Ok(()) => {}
+                // Another slot with the same cache directory was quicker: the tile is here already.
+                Err(e) if e.kind() == Kind::Render => {
+                    let _ = std::fs::remove_file(&part);
+                    continue;
+                }
+                Err(e) => return Err(e),
+            }
             if arrival::check(&part, tile.picture.format, tile.rendered).is_ok() {
                 std::fs::rename(&part, &tile.into).at("write", &tile.into)?;
                 tile.into.parent().map_or(Ok(()), crate::state::sync_dir)?;
@@ -338,8 +369,8 @@ impl<'a> Session<'a> {
             name: String,
             bytes: u64,
             sha256: String,
-            /// Name among the scene's own outputs; absent for the picture itself.
-            own: Option<String>,
+            target: Option<String>,
+            suffix: Option<String>,
         }
         let slot = self.slot;
         let mut go_on = || !slot.aborted();
@@ -350,7 +381,7 @@ impl<'a> Session<'a> {
             .collect::<Result<Vec<_>>>()?;
         let stitched: Vec<Value> =
             order.stitched.iter().zip(&files).map(|((scene, _), file)| json!([scene, file.sha256])).collect();
-        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_, _| !slot.aborted())?;
+        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_| !slot.aborted())?;
         let job = self.job();
         let request =
             json!({"picture": order.picture, "stitched": stitched, "format": order.format, "job": job});
@@ -360,9 +391,48 @@ impl<'a> Session<'a> {
             let path = order.into.join(format!("finished-{index}"));
             let spooled = Spooled { name: file.name, bytes: file.bytes, sha256: file.sha256 };
             self.worker.fetch(&job, &spooled, &path, &mut go_on)?;
-            finished.push(FinishedFile { name: file.own, path });
+            let suffix = file.suffix.unwrap_or_default();
+            finished.push(FinishedFile { path, target: file.target, suffix });
         }
         Ok(finished)
+    }
+}
+
+/// When to tell about a transfer, and how fast it is.
+struct Meter {
+    told: Option<(Instant, u64)>,
+    /// Moments of the last seconds and the bytes until then.
+    past: std::collections::VecDeque<(Instant, u64)>,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self { told: None, past: [(Instant::now(), 0)].into() }
+    }
+}
+
+impl Meter {
+    /// At the beginning, at the end, and five times a second between.
+    fn is_due(&mut self, done: u64, of: u64) -> bool {
+        let due = self.told.is_none_or(|(at, before)| {
+            done > before && (done >= of || at.elapsed() > Duration::from_millis(200))
+        });
+        if due {
+            self.told = Some((Instant::now(), done));
+        }
+        due
+    }
+
+    /// Bytes per second over the last three seconds.
+    fn per_second(&mut self, done: u64) -> Option<f64> {
+        let now = Instant::now();
+        while self.past.len() > 1 && now.duration_since(self.past[0].0) > Duration::from_secs(3) {
+            self.past.pop_front();
+        }
+        self.past.push_back((now, done));
+        let (then, before) = *self.past.front()?;
+        let seconds = now.duration_since(then).as_secs_f64();
+        (done > before && seconds > 0.0).then(|| (done - before) as f64 / seconds)
     }
 }
 

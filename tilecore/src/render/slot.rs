@@ -15,10 +15,13 @@ use super::session::{End, Session};
 use super::work::Canvas;
 use crate::blender::{Effective, Facts, Hello, Picture, Spooled, TileDone, Worker};
 use crate::dispatch::Piece;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::geometry::{Frame, Overlap, Rect};
 use crate::node::Node;
-use crate::sync::Inputs;
+use crate::sync::{Inputs, Roots, Survey};
+
+/// A shell that takes longer than this to start waits in a queue.
+const QUEUED: Duration = Duration::from_secs(3);
 
 /// What the render loop asks of a slot.
 #[derive(Debug)]
@@ -27,8 +30,8 @@ pub(super) enum Order {
     Boot(Duration),
     /// Send what is missing and open the scene.
     Open(Arc<Inputs>, bool),
-    /// List the files the open scene refers to.
-    Files,
+    /// List the files the open scene refers to, and find and hash them here.
+    Files(Box<FilesOrder>),
     /// Read what the scene is.
     Look(Value),
     /// Apply a picture's settings and read them back.
@@ -62,6 +65,16 @@ pub(super) struct Tile {
     pub(super) into: PathBuf,
 }
 
+/// Which files are asked for, and which may be sent.
+#[derive(Debug)]
+pub(super) struct FilesOrder {
+    pub(super) scene: Option<String>,
+    pub(super) frames: Vec<i32>,
+    /// What the node has.
+    pub(super) inputs: Arc<Inputs>,
+    pub(super) roots: Roots,
+}
+
 /// What of the spool is worth fetching.
 #[derive(Debug)]
 pub(super) struct AdoptOrder {
@@ -87,10 +100,15 @@ pub(super) struct FinishOrder {
 /// What a slot says.
 #[derive(Debug)]
 pub(super) enum Report {
+    /// The shell has not started yet; what the place has said meanwhile.
+    Queued(String),
     Booted(Hello, f64),
-    Sending(u64, u64),
+    /// Bytes sent, bytes to send, bytes per second of late.
+    Sending(u64, u64, Option<f64>),
+    /// Bytes of the scene's files read here to hash them, and bytes to read.
+    Reading(u64, u64),
     Opened(f64),
-    Files(Value),
+    Surveyed(Box<Survey>),
     Looked(Box<Facts>),
     SetUp(Box<Effective>),
     Probed(Vec<f64>),
@@ -110,10 +128,12 @@ pub(super) enum Report {
 /// A file the finish made.
 #[derive(Clone, Debug)]
 pub(super) struct FinishedFile {
-    /// Its name; the main picture's is `None`.
-    pub(super) name: Option<String>,
     /// Where it is here now.
     pub(super) path: PathBuf,
+    /// What the scene's own File Output node wanted it to be called; `None` for the picture itself.
+    pub(super) target: Option<String>,
+    /// Suffix of its view, where views have files of their own.
+    pub(super) suffix: String,
 }
 
 pub(super) struct Slot {
@@ -141,6 +161,8 @@ impl Slot {
                         match self.session() {
                             Ok(End::Stopped) => return,
                             Ok(End::Reboot(pause)) => next = Some(pause),
+                            // Told to stop while it waited: nobody asks any more.
+                            Err(e) if e.kind() == Kind::Interrupted => {}
                             Err(e) => self.report(Report::Lost(e)),
                         }
                     }
@@ -156,11 +178,11 @@ impl Slot {
         let _ = self.reports.send((self.index, report));
     }
 
-    /// Waits, unless everything ends meanwhile.
+    /// Waits, unless the slot is told to stop or everything ends meanwhile.
     fn pause(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         while Instant::now() < until {
-            if self.aborted() {
+            if self.aborted() || !self.orders.is_empty() {
                 return false;
             }
             std::thread::sleep(
@@ -176,12 +198,36 @@ impl Slot {
 
     /// One Blender's life.
     fn session(&self) -> Result<End> {
-        let abort = Arc::clone(&self.abort);
         let run = format!("{}-{}", self.run, self.index);
-        let mut go_on = || !abort.load(Ordering::Relaxed);
-        let booted = Worker::start(self.node.as_ref(), &run, None, &mut go_on)?;
+        let mut told = Told { since: Instant::now(), words: None };
+        // Any order to a slot that waits means that it need not come any more.
+        let mut on_wait = |words: Option<&str>| {
+            if let Some(words) = words.and_then(|words| told.worth(words)) {
+                self.report(Report::Queued(words));
+            }
+            !self.aborted() && self.orders.is_empty()
+        };
+        let booted = Worker::start_in_queue(self.node.as_ref(), &run, None, &mut on_wait)?;
         let mut worker = booted.worker;
         self.report(Report::Booted(booted.hello, booted.seconds));
         Session::new(self, &mut worker).serve()
+    }
+}
+
+/// What was told about a wait.
+struct Told {
+    since: Instant,
+    words: Option<String>,
+}
+
+impl Told {
+    /// The last line of what the place says, if the wait is long and this was not told.
+    fn worth(&mut self, words: &str) -> Option<String> {
+        let line = words.lines().last().unwrap_or_default().trim().to_owned();
+        if self.since.elapsed() < QUEUED || self.words.as_ref() == Some(&line) {
+            return None;
+        }
+        self.words = Some(line.clone());
+        Some(line)
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Work {
     pub(super) dir: WorkDir,
     pub(super) tiles: Vec<TileRecord>,
     pub(super) adopted: usize,
+    /// Only these regions of the first picture are wanted.
+    pub(super) only: Option<Vec<Rect>>,
 }
 
 impl Work {
@@ -37,7 +39,15 @@ impl Work {
             .zip(&self.canvases)
             .map(|(index, canvas)| {
                 let done = self.tiles.iter().filter(|t| t.picture == index).map(|t| t.region);
-                uncovered(canvas.region, done)
+                let left = uncovered(canvas.region, done);
+                match &self.only {
+                    None => left,
+                    Some(_) if index > 0 => Vec::new(),
+                    Some(wanted) => wanted
+                        .iter()
+                        .flat_map(|w| left.iter().filter_map(|l| l.intersection(*w)).collect::<Vec<_>>())
+                        .collect(),
+                }
             })
             .collect()
     }

@@ -9,6 +9,7 @@ mod blocks;
 mod board;
 mod chunk;
 mod deflate;
+mod exr;
 mod filter;
 mod header;
 mod holes;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::geometry::{Frame, Rect, uncovered};
 
+pub use exr::{ExrOptions, Packing, exr};
 pub use holes::Holes;
 pub use segment::Compression;
 
@@ -53,7 +55,7 @@ impl Part {
     }
 }
 
-/// How [`png`] writes.
+/// How [`png()`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PngOptions {
@@ -112,6 +114,8 @@ pub struct Summary {
     pub converted: usize,
     /// Kinds of metadata (`iCCP`, `tEXt`, ...) that were left out because the tiles do not agree on them.
     pub disagreements: Vec<String>,
+    /// EXR files with samples that are not a number, and how many; such samples are kept as they are.
+    pub nans: Vec<(PathBuf, u64)>,
 }
 
 /// Stitches PNG files into one PNG file, which appears under its name whole or not at all.
@@ -123,7 +127,7 @@ pub fn png(parts: &[Part], frame: Frame, out: &Path, options: &PngOptions) -> Re
     png_with(parts, frame, out, options, &mut |_| true)
 }
 
-/// As [`png`]. `progress` is told now and then how many rows of the frame are written, and says whether to go on; if
+/// As [`png()`]. `progress` is told now and then how many rows of the frame are written, and says whether to go on; if
 /// not, nothing is left behind and the error is one of [`Kind::Interrupted`](crate::error::Kind::Interrupted).
 pub fn png_with(
     parts: &[Part],
@@ -133,14 +137,7 @@ pub fn png_with(
     progress: &mut dyn FnMut(u32) -> bool,
 ) -> Result<Summary> {
     let missing = check(parts, frame, out)?;
-    if let (Holes::Refused, Some(first)) = (options.holes, missing.iter().min()) {
-        let others = match missing.len() {
-            1 => String::new(),
-            n => format!(" and {} more places", n - 1),
-        };
-        return Err(Error::render(format!("no tile covers {first}{others} of the frame {frame}"))
-            .remedy("Render what is missing, or allow holes with --partial."));
-    }
+    refuse_holes(options.holes, &missing, frame)?;
     pipeline::run(parts, frame, out, options, missing, progress)
 }
 
@@ -174,4 +171,17 @@ fn check(parts: &[Part], frame: Frame, out: &Path) -> Result<Vec<Rect>> {
         }
     }
     Ok(uncovered(frame.rect(), parts.iter().map(|p| p.region)))
+}
+
+/// An error that names the first hole, unless holes are allowed or there are none.
+fn refuse_holes(holes: Holes, missing: &[Rect], frame: Frame) -> Result<()> {
+    if let (Holes::Refused, Some(first)) = (holes, missing.iter().min()) {
+        let others = match missing.len() {
+            1 => String::new(),
+            n => format!(" and {} more places", n - 1),
+        };
+        return Err(Error::render(format!("no tile covers {first}{others} of the frame {frame}"))
+            .remedy("Render what is missing, or allow holes with --partial."));
+    }
+    Ok(())
 }

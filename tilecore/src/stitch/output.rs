@@ -1,7 +1,7 @@
 //! The PNG file being written: under a temporary name until it is whole and on the disk.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -17,6 +17,41 @@ use crate::geometry::Frame;
 
 /// Bytes after which the disk is asked to begin; less than what a disk writes in a tenth of a second.
 const SYNC_EVERY: u64 = 16 << 20;
+
+/// Any other file under a temporary name beside its own; dropped without [`Draft::finish`], it is removed.
+pub(super) struct Draft<'a> {
+    path: &'a Path,
+    file: BufWriter<NamedTempFile>,
+}
+
+impl<'a> Draft<'a> {
+    /// Creates the file in the folder where `path` will be.
+    pub(super) fn create(path: &'a Path) -> Result<Self> {
+        let file = temporary(folder_of(path)).at("write", path)?;
+        Ok(Self { path, file: BufWriter::with_capacity(1 << 20, file) })
+    }
+
+    /// Where to write.
+    pub(super) fn file(&mut self) -> &mut BufWriter<NamedTempFile> {
+        &mut self.file
+    }
+
+    /// Brings the file to the disk and gives it its name. Returns its size.
+    pub(super) fn finish(self) -> Result<u64> {
+        let path = self.path;
+        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", path)?;
+        let bytes = file.as_file().metadata().at("write", path)?.len();
+        file.as_file().sync_all().at("write", path)?;
+        file.persist(path).map_err(|e| e.error).at("write", path)?;
+        sync_folder(path);
+        Ok(bytes)
+    }
+}
+
+/// The folder a file lies in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
 
 /// A PNG file under a temporary name beside its own; dropped without [`Output::finish`], it is removed.
 pub(super) struct Output<'a> {
@@ -35,11 +70,7 @@ impl<'a> Output<'a> {
         layout: Layout,
         ancillary: &Ancillary,
     ) -> Result<Self> {
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        let file = temporary(folder).at("write", path)?;
+        let file = temporary(folder_of(path)).at("write", path)?;
         let early = EarlySync::start(file.as_file());
         let mut this = Self { path, file, early, adler: 1, bytes: 0 };
         let mut head = chunk::SIGNATURE.to_vec();

@@ -88,7 +88,7 @@ pub(super) fn run(
     if let Some(failure) = floor.lock().failure.take() {
         return Err(failure);
     }
-    Ok(Summary { bytes: output.finish()?, missing, converted, disagreements })
+    Ok(Summary { bytes: output.finish()?, missing, converted, disagreements, nans: Vec::new() })
 }
 
 /// Reads every part's header.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const MISSING: &str = "is missing: run fixtures/setup.sh, which installs openssh-server and openssh-client";
+const MISSING: &str = "is missing: run fixtures/setup.sh --tests, which installs what these tests need";
 
 /// A running sshd. It stops listening when the value is dropped.
 pub struct Sshd {
@@ -32,6 +32,7 @@ pub struct Sshd {
 /// How an [`Sshd`] is to be.
 pub struct Setup {
     key_type: String,
+    shell: Option<String>,
     lines: Vec<String>,
 }
 
@@ -43,7 +44,7 @@ impl Sshd {
 
     /// An sshd that is to be set up first.
     pub fn with() -> Setup {
-        Setup { key_type: "ed25519".to_owned(), lines: Vec::new() }
+        Setup { key_type: "ed25519".to_owned(), shell: Some("/bin/sh".to_owned()), lines: Vec::new() }
     }
 
     /// Lets the key with this public half log in.
@@ -64,6 +65,11 @@ impl Sshd {
     /// What it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Kills the processes that carry its connections, as when the network or the machine goes.
+    pub fn cut_connections(&self) {
+        run(Command::new("pkill").args(["-KILL", "-P", &self.child.0.id().to_string()]));
     }
 
     /// Ends it as a crash would; its connections stay.
@@ -90,9 +96,17 @@ impl Setup {
     ///
     /// A user's login shell can only be changed by an administrator; a forced command that hands the request to the
     /// shell makes the same call (`SHELL -c REQUEST`) without any rights.
-    pub fn login_shell(self, shell: &str) -> Self {
+    pub fn login_shell(mut self, shell: &str) -> Self {
         assert!(which(shell).is_some(), "{shell} {MISSING}");
-        self.line(&format!("ForceCommand exec {shell} -c \"$SSH_ORIGINAL_COMMAND\""))
+        self.shell = Some(shell.to_owned());
+        self
+    }
+
+    /// Runs what the client asks for as sshd would by itself: with the real login shell, in the real home directory,
+    /// subsystems included.
+    pub fn plain(mut self) -> Self {
+        self.shell = None;
+        self
     }
 
     /// Starts it and waits until it answers.
@@ -105,12 +119,16 @@ impl Setup {
         keygen(&host_key, &self.key_type, "");
         // Where it runs as root, sshd insists on this directory, which the system's service makes at boot.
         let _ = fs::create_dir_all("/run/sshd");
+        let forced = self.shell.as_ref().map_or_else(String::new, |shell| {
+            // Into the temporary home: sshd itself starts everything in the one of the password file.
+            format!("ForceCommand cd \"$HOME\" && exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"")
+        });
         let mut tries = 0;
         loop {
             let port = free_port();
             let ipv6 = if TcpListener::bind("[::1]:0").is_ok() { "ListenAddress ::1" } else { "" };
             let config = format!(
-                "{lines}\nPort {port}\nListenAddress 127.0.0.1\n{ipv6}\nHostKey {host_key}\n\
+                "{lines}\n{forced}\nPort {port}\nListenAddress 127.0.0.1\n{ipv6}\nHostKey {host_key}\n\
                  AuthorizedKeysFile {authorized}\nSetEnv HOME={home}\nPidFile none\nUsePAM no\nStrictModes no\n\
                  PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
                  MaxStartups 100\nPrintMotd no\nLogLevel VERBOSE\n",

@@ -1,12 +1,20 @@
 //! One file per verb: flags in, a call of the library, words out.
 
+mod bench;
+mod clean;
+mod init;
+mod map;
+mod nodes;
+mod plan;
 mod render;
 mod status;
 mod stitch;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use tilecore::render::Cancel;
 use tilecore::stitch::Compression;
 use tilecore::{Error, Result};
 
@@ -18,6 +26,13 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Stitch(args) => stitch::run(&args),
+        Command::Map(args) => map::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Nodes(command) => nodes::run(&command),
+        Command::Clean(args) => clean::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tilectl", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
@@ -31,10 +46,23 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
+/// Ctrl-C and SIGTERM: once drains, twice stops at once.
+fn on_interrupt(cancel: &Cancel) -> Result<()> {
+    let cancel = cancel.clone();
+    ctrlc::set_handler(move || cancel.stop())
+        .map_err(|e| Error::render(format!("cannot watch for Ctrl-C: {e}")))
+}
+
 fn compression(name: &str) -> Compression {
     match name {
         "fast" => Compression::Fast,
         "small" => Compression::Small,
         _ => Compression::Default,
     }
+}
+
+/// Writes a file, with an error that says which.
+fn write(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    use tilecore::error::IoContext;
+    std::fs::write(path, bytes).at("write", path)
 }

@@ -3,37 +3,51 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
+use tilecore::Result;
 use tilecore::blender::TileFormat;
+use tilecore::config::Defaults;
 use tilecore::job::Request;
-use tilecore::node::{self, Node, NodeSpec, SshOptions};
 use tilecore::plan::Tiling;
 use tilecore::render::{self, Cancel, Options};
-use tilecore::{Error, Result};
 
-use crate::cli;
-use crate::show;
+use crate::farm::Farm;
+use crate::{cli, show};
 
 pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
-    let request = request(args);
-    request.check()?;
+    Request::new(&args.scene.file, args.scene.frame).check()?;
+    let farm = Farm::new(&args.nodes, Some(&args.scene.file), args.threads)?;
+    let defaults = &farm.config.defaults;
+    let request = Request {
+        persistent: !args.no_persistent_data && defaults.persistent_data != Some(false),
+        mixed_versions: args.mixed_versions || defaults.mixed_versions == Some(true),
+        ..request(&args.scene, &args.tiling, defaults)
+    };
     let output = match &args.output {
         Some(output) => output.clone(),
         None => default_output(&args.scene.file, args.scene.frame),
     };
     let work_dir = args.work_dir.clone().unwrap_or_else(|| beside(&output, ".tiles"));
     let options = Options {
+        named_by_format: args.output.is_none(),
         output,
         work_dir,
         fresh: args.fresh,
-        keep: args.keep || args.work_dir.is_some(),
-        compression: super::compression(&args.compression),
-        format: None,
+        keep: args.keep || args.work_dir.is_some() || defaults.keep == Some(true),
+        compression: match &args.compression {
+            Some(level) => super::compression(level),
+            None => defaults.compression.unwrap_or_default(),
+        },
+        map: args.map.clone(),
+        report: args.report.clone(),
+        measure: false,
+        bench: tilecore::bench::Cache::default_path(),
+        only: None,
+        format: args.format.as_deref().map(str::parse).transpose()?,
     };
-    let nodes = nodes(&args.nodes.nodes, args.threads)?;
+    let nodes = farm.nodes()?;
     let cancel = Cancel::new();
-    on_interrupt(&cancel)?;
+    super::on_interrupt(&cancel)?;
     let mut show = show::new(&args.output_style);
     let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| show.event(&event));
     show.end();
@@ -44,34 +58,35 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// From what was typed to what the library takes.
-fn request(args: &cli::Render) -> Request {
-    let tiling = match (args.tiling.tiles, args.tiling.tile_size) {
-        (Some(n), _) => Tiling::Count(n),
-        (None, Some((w, h))) => Tiling::Size(w, h),
-        (None, None) => Tiling::Auto,
+/// From what was typed, and what is configured where nothing was typed, to what the library takes.
+pub(crate) fn request(scene: &cli::Scene, tiles: &cli::Tiling, defaults: &Defaults) -> Request {
+    let tiling = match (tiles.tiles, tiles.tile_size, defaults.tiles, defaults.tile_size) {
+        (Some(n), ..) | (None, None, Some(n), _) => Tiling::Count(n),
+        (None, Some((w, h)), ..) | (None, None, None, Some((w, h))) => Tiling::Size(w, h),
+        (None, None, None, None) => Tiling::Auto,
     };
-    let tile_format = match args.tiling.tile_format.as_str() {
-        "png" => Some(TileFormat::Png),
-        "exr" => Some(TileFormat::Exr),
-        _ => None,
+    let tile_format = match tiles.tile_format.as_deref() {
+        Some("png") => Some(TileFormat::Png),
+        Some("exr") => Some(TileFormat::Exr),
+        Some(_) => None,
+        None => defaults.tile_format,
     };
+    let flag = |typed: bool, configured: Option<bool>| typed || configured == Some(true);
     Request {
-        scene: args.scene.scene.clone(),
-        camera: args.scene.camera.clone(),
-        seed: args.scene.seed,
-        samples: args.scene.samples,
-        resolution: args.scene.resolution,
-        percentage: args.scene.percentage,
+        scene: scene.scene.clone(),
+        camera: scene.camera.clone(),
+        seed: scene.seed.or(defaults.seed),
+        samples: scene.samples.or(defaults.samples),
+        resolution: scene.resolution.or(defaults.resolution),
+        percentage: scene.percentage.or(defaults.percentage),
         tile_format,
-        overlap: args.tiling.overlap,
+        overlap: tiles.overlap.or(defaults.overlap),
         tiling,
-        persistent: !args.no_persistent_data,
-        scripts: args.scene.allow_scripts,
-        allow_missing: args.scene.allow_missing,
-        mixed_versions: args.mixed_versions,
-        force_tiles: args.tiling.force_tiles,
-        ..Request::new(&args.scene.file, args.scene.frame)
+        scripts: scene.allow_scripts,
+        allow_missing: flag(scene.allow_missing, defaults.allow_missing),
+        roots: scene.roots.clone(),
+        force_tiles: flag(tiles.force_tiles, defaults.force_tiles),
+        ..Request::new(&scene.file, scene.frame)
     }
 }
 
@@ -87,27 +102,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// The nodes named on the command line; this machine when none is.
-fn nodes(specs: &[String], threads: Option<u32>) -> Result<Vec<Arc<dyn Node>>> {
-    let specs = if specs.is_empty() { vec!["local".to_owned()] } else { specs.to_vec() };
-    let ssh = SshOptions::from_env()?;
-    specs
-        .iter()
-        .map(|text| {
-            let mut spec: NodeSpec = text.parse()?;
-            spec.threads = spec.threads.or(threads);
-            node::from_spec(&spec, &ssh)
-        })
-        .collect()
-}
-
-/// Ctrl-C and SIGTERM: once drains, twice stops at once.
-fn on_interrupt(cancel: &Cancel) -> Result<()> {
-    let cancel = cancel.clone();
-    ctrlc::set_handler(move || cancel.stop())
-        .map_err(|e| Error::render(format!("cannot watch for Ctrl-C: {e}")))
 }
 
 #[cfg(test)]

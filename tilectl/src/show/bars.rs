@@ -3,7 +3,7 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tilecore::events::Event;
 
-use super::{Show, duration, lines};
+use super::{Show, bytes, duration, lines};
 
 pub(crate) struct Bars {
     verbose: bool,
@@ -53,9 +53,18 @@ impl Show for Bars {
                 }
                 self.say(*slot, "connecting".into());
             }
+            Event::Queued { slot, .. } => self.say(*slot, "waiting in a queue".into()),
             Event::Connected { slot, .. } => self.say(*slot, "Blender is up".into()),
-            Event::Sending { slot, sent, of } if *of > 0 => {
-                self.say(*slot, format!("receiving {} of {} MB", sent >> 20, of.div_ceil(1 << 20)));
+            Event::Reading { read, of } if read < of => {
+                self.frame.set_message(format!(
+                    "reading the scene's files, {} of {}",
+                    bytes(*read),
+                    bytes(*of)
+                ));
+            }
+            Event::Sending { slot, sent, of, per_second } if *of > 0 => {
+                let speed = per_second.map_or_else(String::new, |s| format!(", {}/s", bytes(s as u64)));
+                self.say(*slot, format!("receiving {} of {}{speed}", bytes(*sent), bytes(*of)));
             }
             Event::Opened { slot, .. } => self.say(*slot, "scene is open".into()),
             Event::Ready { slot } => self.say(*slot, "waiting for a tile".into()),
@@ -79,10 +88,12 @@ impl Show for Bars {
             Event::Finishing { node } => self.frame.set_message(format!("finishing on {node}")),
             _ => {}
         }
-        let shown =
-            matches!(event, Event::Progress { .. } | Event::Connected { .. } | Event::Finishing { .. });
+        let shown = matches!(
+            event,
+            Event::Progress { .. } | Event::Connected { .. } | Event::Finishing { .. } | Event::Queued { .. }
+        );
         if let Some(text) = lines::line(event, &self.names, self.verbose).filter(|_| !shown || self.verbose)
-            && !matches!(event, Event::Progress { .. })
+            && !matches!(event, Event::Progress { .. } | Event::Reading { .. } | Event::Sending { .. })
         {
             let _ = self.all.println(text);
         }

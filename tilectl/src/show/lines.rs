@@ -4,18 +4,41 @@ use std::time::{Duration, Instant};
 
 use tilecore::events::Event;
 
-use super::{Show, duration};
+use super::{Show, bytes, duration};
 
 pub(crate) struct Lines {
     verbose: bool,
     began: Instant,
     told: Option<Instant>,
+    transfers: Transfers,
     names: Vec<String>,
+}
+
+/// Transfers are told about every few seconds, and when they end.
+#[derive(Default)]
+struct Transfers {
+    told: Option<Instant>,
+}
+
+impl Transfers {
+    fn is_due(&mut self, done: u64, of: u64) -> bool {
+        let due = of > 0 && done >= of || self.told.is_some_and(|t| t.elapsed() > Duration::from_secs(5));
+        if due || self.told.is_none() {
+            self.told = Some(Instant::now());
+        }
+        due
+    }
 }
 
 impl Lines {
     pub(crate) fn new(verbose: bool) -> Self {
-        Self { verbose, began: Instant::now(), told: None, names: Vec::new() }
+        Self {
+            verbose,
+            began: Instant::now(),
+            told: None,
+            transfers: Transfers::default(),
+            names: Vec::new(),
+        }
     }
 }
 
@@ -26,6 +49,11 @@ impl Show for Lines {
                 self.names.resize(slot + 1, String::new());
             }
             self.names[*slot].clone_from(node);
+        }
+        if let Event::Sending { sent: done, of, .. } | Event::Reading { read: done, of } = event
+            && !self.transfers.is_due(*done, *of)
+        {
+            return;
         }
         if let Event::Progress { .. } = event {
             if self.told.is_some_and(|t| t.elapsed() < Duration::from_secs(10)) {
@@ -43,9 +71,18 @@ impl Show for Lines {
 pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<String> {
     let name = |slot: &usize| names.get(*slot).map_or("?", String::as_str);
     Some(match event {
+        Event::Queued { node, words, .. } if words.is_empty() => format!("{node}: waits for its shell"),
+        Event::Queued { node, words, .. } => format!("{node}: {words}"),
         Event::Connected { node, blender, hash, cores, seconds, .. } => {
             let hash = if verbose { format!(" ({hash})") } else { String::new() };
             format!("{node}: Blender {blender}{hash}, {cores} cores, up after {}", duration(*seconds))
+        }
+        Event::Reading { read, of } => {
+            format!("reading the scene's files: {} of {}", bytes(*read), bytes(*of))
+        }
+        Event::Sending { slot, sent, of, per_second } => {
+            let speed = per_second.map_or_else(String::new, |s| format!(", {}/s", bytes(s as u64)));
+            format!("{}: received {} of {}{speed}", name(slot), bytes(*sent), bytes(*of))
         }
         Event::Opened { slot, seconds } if verbose => {
             format!("{}: scene open after {}", name(slot), duration(*seconds))

@@ -62,9 +62,40 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// Bytes as people say them.
+pub(crate) fn bytes(n: u64) -> String {
+    let mut value = n as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 999.5 {
+            return if unit == "B" || value >= 9.95 {
+                format!("{value:.0} {unit}")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::{bytes, duration};
+
+    #[test]
+    fn sizes_read_well() {
+        for (n, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (12_345_678, "12 MB"),
+            (20_000_000_000, "20 GB"),
+            (999_700_000, "1.0 GB"),
+            (2_500_000_000_000, "2.5 TB"),
+        ] {
+            assert_eq!(bytes(n), text);
+        }
+    }
 
     #[test]
     fn durations_read_well() {

@@ -59,6 +59,19 @@ pub fn gone(mark: &Path, patience: Duration) {
     }
 }
 
+/// Waits until a marked process is there: the kernel shows a new process's environment a moment after its start.
+pub fn there(mark: &Path, patience: Duration) -> Vec<Process> {
+    let start = Instant::now();
+    loop {
+        let found = marked(mark);
+        if !found.is_empty() {
+            return found;
+        }
+        assert!(start.elapsed() < patience, "nothing has started in {} s", patience.as_secs());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Sends `signal` (`INT`, `KILL`, ...) to a process.
 pub fn signal(pid: u32, signal: &str) {
     let status = std::process::Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status();

@@ -73,6 +73,13 @@ def fresh_compositor(scene):
     return tree, lambda socket: tree.links.new(socket, output.inputs[0])
 
 
+def drop_compositor(scene, tree):
+    """Removes what `fresh_compositor` made."""
+    if compositor_is_a_group():
+        scene.compositing_node_group = None
+        bpy.data.node_groups.remove(tree)
+
+
 def nodes_of(tree, seen=None):
     """Every node of a tree and of the groups in it."""
     seen = set() if seen is None else seen
@@ -100,6 +107,41 @@ def denoise_node(tree, prefilter, quality):
         node.inputs["Prefilter"].default_value = titles[prefilter]
         node.inputs["Quality"].default_value = titles.get(quality, "Fast")
     return node
+
+
+def times(tree, color, factor):
+    """A colour times a factor, a socket or a number: one float32 product per channel, alpha untouched."""
+    if compositor_is_a_group():
+        node = tree.nodes.new("ShaderNodeMix")
+        node.data_type, node.blend_type = "RGBA", "MULTIPLY"
+        node.clamp_factor = node.clamp_result = False
+        amount = next(s for s in node.inputs if s.type == "VALUE")
+        first, second = [s for s in node.inputs if s.type == "RGBA"]
+        product = next(s for s in node.outputs if s.type == "RGBA")
+    else:
+        node = tree.nodes.new("CompositorNodeMixRGB")
+        node.blend_type, node.use_alpha, node.use_clamp = "MULTIPLY", False, False
+        amount, first, second = node.inputs
+        product = node.outputs[0]
+    amount.default_value = 1.0
+    tree.links.new(color, first)
+    if hasattr(factor, "is_output"):
+        tree.links.new(factor, second)
+    else:
+        second.default_value = (factor, factor, factor, 1.0)
+    return product
+
+
+def calculate(tree, operation, a, b):
+    """The result of a Math node; `a` and `b` are sockets or numbers."""
+    node = tree.nodes.new("ShaderNodeMath" if compositor_is_a_group() else "CompositorNodeMath")
+    node.operation, node.use_clamp = operation, False
+    for socket, value in zip(node.inputs, (a, b)):
+        if hasattr(value, "is_output"):
+            tree.links.new(value, socket)
+        else:
+            socket.default_value = value
+    return node.outputs[0]
 
 
 def denoise_node_has_quality():
@@ -179,3 +221,103 @@ def strip_is_muted(scene, strip, channels=None):
     channels = scene.sequence_editor.channels if channels is None else channels
     index = strip.channel
     return index < len(channels) and channels[index].mute
+
+
+# Rendering
+
+
+def exact_compositor(render):
+    """Whole precision on the CPU, whatever the scene says."""
+    for name, value in (("compositor_device", "CPU"), ("compositor_precision", "FULL"),
+                        ("compositor_denoise_device", "CPU")):
+        if hasattr(render, name):
+            setattr(render, name, value)
+
+
+def loses_views():
+    """From 5.0 on a render result does not find channels of views in a file that says it has views."""
+    return bpy.app.version >= (5, 0, 0)
+
+
+def render_still(scene):
+    """Renders a scene into the file that its settings name."""
+    # The operator takes the frame from the scene of the context.
+    with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+
+
+def render_frame(scene):
+    """Renders a scene as `blender -f` does; the frame's number may be appended to names of files."""
+    if "frame_start" not in bpy.ops.render.render.get_rna_type().properties:
+        return render_still(scene)
+    frame = scene.frame_current
+    with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+        bpy.ops.render.render(animation=True, scene=scene.name, frame_start=frame, frame_end=frame)
+
+
+def own_groups(tree):
+    """Copies the groups in a tree that a finish changes nodes in; returns the copies."""
+    copies = []
+    for node in tree.nodes:
+        if node.type != "GROUP" or node.node_tree is None:
+            continue
+        kinds = {inner.type for inner in nodes_of(node.node_tree)}
+        if kinds & {"R_LAYERS", "CRYPTOMATTE_V2", "OUTPUT_FILE"}:
+            node.node_tree = node.node_tree.copy()
+            copies.append(node.node_tree)
+            copies += own_groups(node.node_tree)
+    return copies
+
+
+def set_node_scene(node, scene):
+    """Changes the scene of a node that reads a render and keeps the view layer it reads."""
+    layer = getattr(node, "layer", None)
+    node.scene = scene
+    if layer:
+        node.layer = layer
+
+
+class same_name:
+    """Lets a copy bear the name of its original for a while: names are burned in and written into metadata."""
+
+    def __init__(self, original, copy):
+        self.original, self.copy, self.name = original, copy, original.name
+
+    def __enter__(self):
+        if self.original.library is None and self.original != self.copy:
+            self.original.name = self.name + "~"
+            self.copy.name = self.name
+
+    def __exit__(self, *_):
+        if self.original.library is None and self.original != self.copy:
+            self.copy.name = self.name + "~~"
+            self.original.name = self.name
+
+
+# Scenes
+
+
+def rendered_objects(scene):
+    """Every object that may be in the picture: the scene's, and those of collections that are instanced."""
+    seen, collections = set(), set()
+    stack = [scene.objects] + ([scene.background_set.objects] if scene.background_set else [])
+    while stack:
+        for thing in stack.pop():
+            if thing.hide_render or thing.name_full in seen:
+                continue
+            seen.add(thing.name_full)
+            yield thing
+            collection = thing.instance_collection
+            if thing.instance_type == "COLLECTION" and collection and collection.name_full not in collections:
+                collections.add(collection.name_full)
+                stack.append(collection.all_objects)
+
+
+def has_volume(owner):
+    """Whether the shader of a material or a world has a volume."""
+    tree = owner.node_tree
+    if tree is None:
+        return False
+    outputs = ("OUTPUT_MATERIAL", "OUTPUT_WORLD")
+    return any(node.type in outputs and "Volume" in node.inputs and node.inputs["Volume"].is_linked
+               for node in tree.nodes)

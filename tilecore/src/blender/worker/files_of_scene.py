@@ -1,11 +1,474 @@
-"""Which files a scene refers to, and pointing it at where they are on this node."""
+"""Which files a scene refers to, and pointing it at where they are on this node.
+
+Every reference is listed as it stands in the .blend (`path`), with the .blend it stands in (`in`, as the controller
+knows it) and the files that the asked frames take (`files`). The controller decides what they are on its file system.
+"""
+
+import posixpath
 
 import bpy
 
+import names
 
-def listing():
-    return []
+#: A file that Blender would miss; one that is used when it is there; one that does not matter for the pixels.
+MUST, MAY, NOT = "must", "may", "not"
+#: What a scene holds on to without rendering it.
+NOT_RENDERED = (bpy.types.Brush, bpy.types.Palette, bpy.types.PaintCurve, bpy.types.Screen, bpy.types.WindowManager,
+                bpy.types.WorkSpace)
+FLUID_FOLDERS = ["config", "data", "noise", "mesh", "particles", "guiding"]
+FLUID_ENDINGS = [".uni", ".vdb", ".raw", ".gz", ".obj"]
+
+
+class Reference:
+    """One place in a .blend where the name of a file or directory stands."""
+
+    def __init__(self, what, blend, raw, need, point=None, files=None, like=False, below=None):
+        self.what = what
+        #: The .blend it stands in, as the controller knows it.
+        self.blend = blend
+        self.now = raw
+        #: What its author wrote, also after `remap`.
+        self.raw = ORIGINAL.get((blend, raw), raw)
+        self.need = need
+        #: Writes something else in its place.
+        self.point = point
+        self.files = [self.raw] if files is None else files(self.raw)
+        #: Files with any number in place of the one in the name: which, only the render knows.
+        self.like = like
+        #: For a directory: which folders in it (None: all, however deep), and how the names of its files end.
+        self.below = below
+
+    def listed(self):
+        entry = {"what": self.what, "in": names.to_wire(self.blend), "path": names.to_wire(self.raw),
+                 "need": self.need, "files": [names.to_wire(f) for f in self.files]}
+        if self.like:
+            entry["like"] = [names.to_wire(part) for part in names.split_number(self.raw)[::2]]
+        if self.below:
+            entry["folders"], entry["endings"] = self.below
+        return entry
+
+
+#: What stood there before `remap`: (in which .blend, what stands there now) -> what the author wrote.
+ORIGINAL = {}
+
+
+def set_to(thing, attribute):
+    return lambda value: setattr(thing, attribute, value)
+
+
+# What the picture depends on
+
+
+def reachable(scenes):
+    """Every data-block that rendering these scenes may touch."""
+    uses = {}
+    for used, users in bpy.data.user_map().items():
+        for user in users:
+            uses.setdefault(user, []).append(used)
+    seen, waiting = set(scenes), list(scenes)
+    while waiting:
+        user = waiting.pop()
+        for used in uses.get(user, ()):
+            if used not in seen and not isinstance(used, NOT_RENDERED) and not only_drawn(user, used):
+                seen.add(used)
+                waiting.append(used)
+    return seen
+
+
+def only_drawn(user, used):
+    """Whether it is a picture to work by: behind a camera's view, or held up by an empty."""
+    if isinstance(user, bpy.types.Camera):
+        return isinstance(used, (bpy.types.Image, bpy.types.MovieClip))
+    return isinstance(user, bpy.types.Object) and user.type == "EMPTY" and user.data == used
+
+
+def tree_of(owner):
+    if isinstance(owner, bpy.types.NodeTree):
+        return owner
+    # From 5.0 on a scene's compositor is a node group like any other.
+    return getattr(owner, "node_tree", None)
+
+
+def curves(owner):
+    """The animation curves and drivers of a data-block."""
+    data = getattr(owner, "animation_data", None)
+    if data is None:
+        return []
+    found = list(data.drivers)
+    for action in [data.action] + [strip.action for track in data.nla_tracks for strip in track.strips]:
+        if action is None:
+            continue
+        if hasattr(action, "layers") and not hasattr(action, "fcurves"):
+            found += [c for layer in action.layers for strip in layer.strips for bag in strip.channelbags for c in bag.fcurves]
+        else:
+            found += action.fcurves
+    return found
+
+
+def animates_frames(owner, tree=None):
+    """Whether frame numbers of image users are animated: then only the render knows which file is read."""
+    return any(curve.data_path.rpartition(".")[2].startswith("frame_")
+               for thing in (owner, tree) if thing is not None for curve in curves(thing))
+
+
+class Walk:
+    """One pass over the open file, for the given scenes and frames."""
+
+    def __init__(self, tree, scenes, frames):
+        self.tree = tree
+        self.scenes = scenes
+        self.frames = frames
+        self.used = reachable(scenes)
+        self.found = []
+        self.notes = []
+
+    def need(self, owner):
+        return MUST if owner in self.used else NOT
+
+    def add(self, what, owner, *args, **more):
+        self.found.append(Reference(what, self.blend_of(owner), *args, **more))
+
+    def here(self, path):
+        """A path on this node as the controller knows it."""
+        return path[len(self.tree):] if path.startswith(self.tree + "/") else path
+
+    def blend_of(self, owner):
+        """The .blend whose folder `//` means for this data-block."""
+        library = owner.library
+        # Blender keeps the paths of all libraries relative to the open file.
+        return self.here(bpy.data.filepath if library is None
+                         else names.absolute(library.filepath, bpy.data.filepath))
+
+    def all(self):
+        self.libraries()
+        self.data()
+        self.left_over()
+        return self.found
+
+    def data(self):
+        """All references but those to libraries."""
+        self.images()
+        for volume in bpy.data.volumes:
+            self.volume(volume)
+        for cache in bpy.data.cache_files:
+            self.cache_file(cache)
+        self.clips()
+        for font in bpy.data.fonts:
+            if font.filepath and font.filepath != "<builtin>" and font.packed_file is None:
+                self.add(f"font {font.name!r}", font, font.filepath, self.need(font), set_to(font, "filepath"))
+        for camera in bpy.data.cameras:
+            if getattr(camera, "custom_mode", "") == "EXTERNAL" and camera.type == "CUSTOM":
+                self.add(f"camera {camera.name!r}", camera, camera.custom_filepath, self.need(camera),
+                         set_to(camera, "custom_filepath"))
+        for thing in bpy.data.objects:
+            if thing in self.used:
+                self.modifiers(thing)
+        for owner in self.used:
+            tree = tree_of(owner)
+            if tree is not None:
+                for node in tree.nodes:
+                    self.node(owner, node)
+        for scene in bpy.data.scenes:
+            if scene in self.used:
+                if scene.rigidbody_world:
+                    self.point_cache(f"rigid body world of {scene.name!r}", scene, scene.rigidbody_world.point_cache)
+                self.strips(scene)
+        # These do not show in the picture: a sound is not seen, a text is kept in the .blend itself.
+        for kind in (bpy.data.sounds, bpy.data.texts):
+            for thing in kind:
+                if thing.filepath:
+                    self.add(f"{thing.name!r}", thing, thing.filepath, NOT)
+
+    def libraries(self):
+        needed = set()
+        for owner in self.used:
+            library = owner.library
+            while library is not None and library not in needed:
+                needed.add(library)
+                library = library.parent
+        for library in bpy.data.libraries:
+            reference = self.library(library, MUST if library in needed else MAY)
+            if reference is not None:
+                self.found.append(reference)
+
+    def library(self, library, need):
+        """The reference to a library. It stands in the file that links it, yet Blender shows it from the main file."""
+        if library.packed_file is not None or getattr(library, "archive_parent_library", None) is not None:
+            return None
+
+        def point(value):
+            library.filepath = value
+            library.reload()
+
+        return Reference(f"library {library.name!r}", self.here(bpy.data.filepath), library.filepath, need, point)
+
+    # Images, and everything with frames
+
+    def images(self):
+        numbers = self.image_numbers()
+        for image in bpy.data.images:
+            raw = image.filepath
+            if not raw or image.source in ("GENERATED", "VIEWER") or image.packed_file is not None \
+                    or len(image.packed_files):
+                continue
+            what, need, point = f"image {image.name!r}", self.need(image), set_to(image, "filepath")
+            if image.source == "TILED":
+                tiles = [tile.number for tile in image.tiles]
+                self.add(what, image, raw, need, point, lambda p: [names.tile_path(p, t) for t in tiles])
+            elif image.source == "SEQUENCE":
+                # Used only where no frame is asked for (a background picture): nothing of it is rendered.
+                taken, animated = numbers.get(image, (set(), False))
+                self.add(what, image, raw, need if taken or animated else NOT, point,
+                         lambda p: [] if animated else [names.with_number(p, n) for n in sorted(taken)],
+                         like=animated)
+            else:
+                self.add(what, image, raw, need, point)
+            if image.use_multiview and image.views_format == "INDIVIDUAL":
+                self.views(what, image, raw)
+
+    def views(self, what, image, raw):
+        suffixes = [view.file_suffix for scene in self.scenes for view in scene.render.views]
+        stem, dot, ending = raw.rpartition(".")
+        stem = next((stem[:-len(s)] for s in suffixes if s and stem.endswith(s)), stem)
+        self.add(what, image, raw, MAY, None, lambda _: [stem + s + dot + ending for s in suffixes])
+
+    def image_numbers(self):
+        """Image sequence -> (the numbers of its files that the frames take, whether nobody can know them)."""
+        numbers = {}
+
+        def take(image, user, animated):
+            if image is None or image.source != "SEQUENCE":
+                return
+            taken, unknown = numbers.get(image, (set(), False))
+            for frame in self.frames if user is not None else ():
+                taken.add(names.image_number(frame, user.frame_start, user.frame_duration, user.frame_offset,
+                                             user.use_cyclic))
+            numbers[image] = taken, unknown or animated or user is None
+
+        for owner in self.used:
+            tree = tree_of(owner)
+            if isinstance(owner, bpy.types.ImageTexture):
+                take(owner.image, owner.image_user, animates_frames(owner))
+            if tree is None:
+                continue
+            animated = animates_frames(owner, tree)
+            for node in tree.nodes:
+                image = getattr(node, "image", None)
+                if isinstance(image, bpy.types.Image):
+                    # A compositor's image node is its own image user; geometry nodes compute the frame.
+                    user = getattr(node, "image_user", None) or (node if hasattr(node, "frame_duration") else None)
+                    take(image, user, animated)
+                for socket in node.inputs:
+                    if socket.type == "IMAGE":
+                        take(getattr(socket, "default_value", None), None, True)
+        for thing in bpy.data.objects:
+            for modifier in thing.modifiers if thing in self.used else ():
+                for value in modifier.values() if modifier.type == "NODES" else ():
+                    if isinstance(value, bpy.types.Image):
+                        take(value, None, True)
+        return numbers
+
+    def volume(self, volume):
+        if not volume.filepath or volume.packed_file is not None:
+            return
+        files = None
+        if volume.is_sequence:
+            taken = {names.volume_number(frame, volume.frame_start, volume.frame_duration, volume.frame_offset,
+                                         volume.sequence_mode) for frame in self.frames}
+            files = lambda p: [names.with_number(p, n) for n in sorted(taken - {None})]  # noqa: E731
+        self.add(f"volume {volume.name!r}", volume, volume.filepath, self.need(volume), set_to(volume, "filepath"),
+                 files, like=volume.is_sequence and animates_frames(volume))
+
+    def cache_file(self, cache):
+        what, need = f"cache file {cache.name!r}", self.need(cache)
+        files = None
+        if cache.is_sequence:
+            # Motion blur looks at the frames beside.
+            frames = sorted({n for f in self.frames for n in (f - 1, f, f + 1)})
+            self.add(what, cache, cache.filepath, MAY if need == MUST else NOT, None, lambda p: [names.with_number(p, n) for n in frames])
+            files = lambda p: [names.with_number(p, n) for n in self.frames]  # noqa: E731
+        self.add(what, cache, cache.filepath, need, set_to(cache, "filepath"), files)
+        for layer in getattr(cache, "layers", ()):
+            self.add(what, cache, layer.filepath, need, set_to(layer, "filepath"))
+
+    def clips(self):
+        shown = {node.clip for owner in self.used if tree_of(owner) is not None for node in tree_of(owner).nodes
+                 if getattr(node, "clip", None) is not None}
+        shown |= {strip.clip for scene in self.scenes for strip in all_strips(scene) if strip.type == "MOVIECLIP"}
+        for clip in bpy.data.movieclips:
+            # Tracking alone needs at most its size, which the .blend remembers.
+            need = NOT if clip not in self.used else MUST if clip in shown else MAY
+            sequence = clip.source == "SEQUENCE"
+            self.add(f"movie clip {clip.name!r}", clip, clip.filepath, need, set_to(clip, "filepath"),
+                     (lambda p: []) if sequence else None, like=sequence)
+
+    # Objects
+
+    def modifiers(self, thing):
+        for modifier in thing.modifiers:
+            what = f"{modifier.name!r} of object {thing.name!r}"
+            kind = modifier.type
+            if kind == "MESH_CACHE":
+                self.add(what, thing, modifier.filepath, MUST, set_to(modifier, "filepath"))
+            elif kind == "MULTIRES" and modifier.is_external:
+                self.add(what, thing, modifier.filepath, MUST, set_to(modifier, "filepath"))
+            elif kind == "OCEAN":
+                self.ocean(what, thing, modifier)
+            elif kind in ("CLOTH", "SOFT_BODY"):
+                self.point_cache(what, thing, modifier.point_cache)
+            elif kind == "DYNAMIC_PAINT" and modifier.canvas_settings:
+                for surface in modifier.canvas_settings.canvas_surfaces:
+                    self.point_cache(what, thing, surface.point_cache)
+            elif kind == "FLUID" and modifier.fluid_type == "DOMAIN":
+                domain = modifier.domain_settings
+                baked = any(getattr(domain, f"has_cache_baked_{p}", False) for p in ("any", "data", "mesh"))
+                self.add(what, thing, domain.cache_directory, MUST if baked else MAY,
+                         set_to(domain, "cache_directory"), lambda _: [], below=(FLUID_FOLDERS, FLUID_ENDINGS))
+            elif kind == "NODES":
+                self.bakes(what, thing, modifier)
+        for system in thing.particle_systems:
+            self.point_cache(f"particles {system.name!r} of object {thing.name!r}", thing, system.point_cache)
+
+    def ocean(self, what, thing, modifier):
+        if not modifier.is_cached:
+            self.add(what, thing, modifier.filepath, NOT)
+            return
+        frames = [min(max(f, modifier.frame_start), modifier.frame_end) for f in self.frames]
+        folder = modifier.filepath.rstrip("/\\")
+
+        def named(kind):
+            return lambda _: [f"{folder}/{kind}_{frame:04d}.exr" for frame in frames]
+
+        self.add(what, thing, modifier.filepath, MUST, set_to(modifier, "filepath"), named("disp"))
+        for kind in ("normal", "foam", "spray", "spray_inverse"):
+            self.add(what, thing, modifier.filepath, MAY, None, named(kind))
+
+    def point_cache(self, what, owner, cache):
+        for each in list(cache.point_caches) or [cache]:
+            if each.use_external:
+                self.add(what, owner, each.filepath, MUST, set_to(each, "filepath"), lambda _: [],
+                         below=([""], [".bphys"]))
+            elif each.use_disk_cache:
+                self.add(what, owner, beside(self.blend_of(owner)), MUST if each.is_baked else MAY, None, lambda _: [],
+                         below=([""], [".bphys"]))
+
+    def bakes(self, what, thing, modifier):
+        for holder, attribute in [(modifier, "simulation_bake_directory"), (modifier, "bake_directory"),
+                                  *((bake, "directory") for bake in getattr(modifier, "bakes", ()))]:
+            folder = getattr(holder, attribute, "")
+            if folder:
+                self.add(what, thing, folder, MAY, set_to(holder, attribute), lambda _: [], below=(None, [".json", ".blob"]))
+        if getattr(modifier, "bakes", ()):
+            self.add(what, thing, beside(self.blend_of(thing)), MAY, None, lambda _: [], below=(None, [".json", ".blob"]))
+        group = modifier.node_group
+        for item in getattr(getattr(group, "interface", None), "items_tree", ()):
+            if getattr(item, "subtype", "") == "FILE_PATH" and isinstance(modifier.get(item.identifier), str):
+                self.add(what, thing, modifier[item.identifier], MUST,
+                         lambda value, m=modifier, key=item.identifier: m.__setitem__(key, value))
+
+    # Nodes
+
+    def node(self, owner, node):
+        what = f"node {node.name!r} of {owner.name!r}"
+        kind = node.bl_idname
+        if kind == "ShaderNodeTexIES":
+            if node.mode == "EXTERNAL" and node.filepath:
+                self.add(what, owner, node.filepath, MUST, set_to(node, "filepath"))
+        elif kind == "ShaderNodeScript":
+            if node.mode == "EXTERNAL" and node.filepath:
+                osl = any(getattr(getattr(s, "cycles", None), "shading_system", False) for s in self.scenes)
+                self.add(what, owner, node.filepath, MUST if osl else NOT, set_to(node, "filepath"))
+                if osl:
+                    self.add(what, owner, posixpath.dirname(node.filepath.replace("\\", "/")) + "/", MAY, None,
+                             lambda _: [], below=([""], [".h", ".oslh"]))
+        for socket in node.inputs:
+            if socket.bl_idname == "NodeSocketStringFilePath":
+                if not socket.is_linked and socket.default_value:
+                    self.add(what, owner, socket.default_value, MUST, set_to(socket, "default_value"))
+                elif socket.is_linked and kind.startswith("GeometryNodeImport"):
+                    self.notes.append(f"The {what} computes the name of the file it imports, so that file is only sent "
+                                      "if something else names it too.")
+
+    # The sequencer
+
+    def strips(self, scene):
+        if not scene.render.use_sequencer:
+            return
+        strips = all_strips(scene)
+        for strip in strips:
+            if strip.type not in ("IMAGE", "MOVIE"):
+                continue
+            shown = [f for f in self.frames if strip.frame_final_start <= f < strip.frame_final_end]
+            need = MUST if shown and not strip.mute else NOT
+            what = f"strip {strip.name!r} of {scene.name!r}"
+            if strip.type == "MOVIE":
+                self.add(what, scene, strip.filepath, need, set_to(strip, "filepath"))
+                continue
+            retimed = any(other.type == "SPEED" for other in strips) or len(getattr(strip, "retiming_keys", ()))
+            elements = list(strip.elements) if retimed else [strip.strip_elem_from_frame(f) for f in shown]
+            wanted = sorted({e.filename for e in elements if e})
+            self.add(what, scene, strip.directory, need, set_to(strip, "directory"),
+                     lambda p: [posixpath.join(p, name) for name in wanted])
+            self.add(what, scene, strip.directory, NOT, None,
+                     lambda p: [posixpath.join(p, element.filename) for element in strip.elements])
+
+    def left_over(self):
+        """What Blender itself lists and none of the above did: taken along when it is there."""
+        blend = self.here(bpy.data.filepath)
+        known = {names.absolute(path, r.blend) for r in self.found for path in (r.raw, *r.files)}
+        for path in bpy.utils.blend_paths(absolute=True, packed=False, local=False):
+            path = self.here(names.absolute(path, bpy.data.filepath))
+            # Blender's own brushes are wherever Blender is.
+            if path.startswith("/") and path not in known and "/datafiles/assets/" not in path:
+                known.add(path)
+                self.found.append(Reference("another file", blend, path, MAY))
+
+
+def all_strips(scene):
+    editor = scene.sequence_editor
+    if editor is None:
+        return []
+    # Renamed in 4.4.
+    return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)
+
+
+def beside(blend):
+    """Where Blender keeps simulations of a .blend that are baked to disk without a directory of their own."""
+    stem = posixpath.basename(blend)
+    return "//blendcache_" + (stem[:-6] if stem.lower().endswith(".blend") else stem)
+
+
+def listing(tree, scene, frames):
+    """Everything that rendering `scene` at `frames` reads."""
+    walk = Walk(tree, [scene], frames)
+    return {"files": [reference.listed() for reference in walk.all()], "notes": walk.notes}
 
 
 def remap(tree, changes):
-    return None
+    """Points references elsewhere: each change is [which .blend, what stands there, where it is below `tree`]."""
+    ORIGINAL.clear()
+    places = {}
+    for blend, raw, parts in changes:
+        place = posixpath.join(tree, *(names.from_wire(part) for part in parts))
+        places[names.from_wire(blend), names.from_wire(raw)] = place
+    if not places:
+        return
+
+    def apply(reference):
+        place = places.get((reference.blend, reference.raw))
+        if place is None or reference.point is None or reference.now == place:
+            return False
+        ORIGINAL[reference.blend, place] = reference.raw
+        reference.point(place)
+        return True
+
+    # A library brings others when it is found, and a reload makes new data-blocks: one at a time.
+    for _ in range(1000):
+        walk = Walk(tree, list(bpy.data.scenes), [])
+        libraries = [walk.library(library, MUST) for library in bpy.data.libraries]
+        if not any(apply(reference) for reference in libraries if reference is not None):
+            break
+    walk = Walk(tree, list(bpy.data.scenes), [])
+    walk.data()
+    for reference in walk.found:
+        apply(reference)

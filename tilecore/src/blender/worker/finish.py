@@ -1,1 +1,153 @@
-"""Placeholder until the finish lands."""
+"""The finish: from the stitched frame to the file that one machine would have made.
+
+A copy of the scene without its objects is rendered through an engine that hands over the stitched passes, so
+that denoising, compositor, sequencer, view transform, dither and output format are Blender's own. The scene
+itself is not touched, and the worker can go on rendering tiles of it.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+
+import bpy
+
+import compat
+import develop
+import outputs
+import stitched
+import tiles
+
+
+class Unfinished(Exception):
+    """The finish could not be made; the message is for the user."""
+
+
+def finish(scene, frames, output, format=None, work_dir=None):
+    """Makes the final picture of `scene` from stitched multilayer EXR files.
+
+    `frames` has the path of a file for every scene that `needs` lists under `pictures`. The picture is written
+    to `output`; views that have files of their own get their suffix before the extension. Returns `{"files":
+    [{"kind": "image", "path", "view_suffix"}, {"kind": "file_output", "path", "node", "target"}]}`, where
+    `target` is the path that the File Output node itself names.
+    """
+    folder = tempfile.mkdtemp(prefix="finish-", dir=work_dir)
+    stage = Stage(folder)
+    try:
+        return stage.run(scene, frames, output, format)
+    except (RuntimeError, OSError, stitched.exr_header.Damaged) as e:
+        raise Unfinished(str(e).strip().removeprefix("Error: ").strip()) from e
+    finally:
+        stage.clear()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Stage:
+    """The copies that a finish works on."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.copies = {}
+        self.trees = []
+        self.keys = []
+        self.renamed = None
+
+    def run(self, scene, frames, output, format):
+        for name, path in frames.items():
+            source = bpy.data.scenes[name]
+            frame = stitched.Frame(path)
+            place = os.path.join(self.folder, f"scene-{len(self.copies)}")
+            os.mkdir(place)
+            self.develop(source, frame, place)
+            copy = self.copies[name] = self.bare(source)
+            stitched.attach(copy, name, frame)
+            self.keys.append(name)
+        main = self.copies.get(scene.name) or self.copies.setdefault(scene.name, self.bare(scene))
+        for copy in self.copies.values():
+            self.repoint(copy)
+        self.repoint_strips(main, compat.strips(main))
+        return self.render(scene, main, output, format)
+
+    def bare(self, scene):
+        """A copy of the scene with its own settings and nothing in it but the camera."""
+        copy = scene.copy()
+        tiles.restore(copy)
+        for collection in list(copy.collection.children):
+            copy.collection.children.unlink(collection)
+        for thing in list(copy.collection.objects):
+            copy.collection.objects.unlink(thing)
+        copy.background_set = None
+        if copy.rigidbody_world is not None:
+            copy.rigidbody_world.enabled = False
+        render = copy.render
+        render.use_persistent_data = False
+        render.use_single_layer = False
+        render.use_overwrite, render.use_placeholder = True, False
+        if compat.compositor_is_a_group() and copy.compositing_node_group is not None:
+            copy.compositing_node_group = copy.compositing_node_group.copy()
+            self.trees.append(copy.compositing_node_group)
+        return copy
+
+    def develop(self, scene, frame, place):
+        copy = self.bare(scene)
+        try:
+            develop.develop(copy, tiles.settings(scene), frame, place)
+        finally:
+            bpy.data.scenes.remove(copy)
+
+    def repoint(self, main):
+        """Makes the nodes of the copied compositor read the copies."""
+        tree = compat.compositor(main)
+        if tree is None:
+            return
+        self.trees += compat.own_groups(tree)
+        for node in compat.nodes_of(tree):
+            if node.type in {"R_LAYERS", "CRYPTOMATTE_V2"} and node.scene is not None:
+                copy = self.copies.get(node.scene.name)
+                if copy is not None and copy != node.scene:
+                    compat.set_node_scene(node, copy)
+
+    def repoint_strips(self, scene, strips):
+        """Makes the strips of the copied sequencer show the copies."""
+        for strip in strips:
+            if strip.type == "META":
+                self.repoint_strips(scene, compat.strips_in(strip))
+            elif strip.type == "SCENE" and strip.scene is not None and strip.scene.name in self.copies:
+                strip.scene = self.copies[strip.scene.name]
+
+    def render(self, scene, main, output, format):
+        render, image = main.render, main.render.image_settings
+        wanted = format or image.file_format
+        compat.set_format(image, "PNG" if wanted in compat.MOVIES else wanted)
+        pictures = os.path.join(self.folder, "image")
+        os.mkdir(pictures)
+        render.filepath = os.path.join(pictures, "frame")
+        redirected = outputs.redirect(main, os.path.join(self.folder, "outputs"))
+        with compat.same_name(scene, main):
+            compat.render_frame(main)
+        for key in self.keys:
+            stitched.check(key)
+        files = [{"kind": "image", **move(os.path.join(pictures, name), output)}
+                 for name in sorted(os.listdir(pictures))]
+        if not files:
+            raise Unfinished("Blender wrote no picture")
+        return {"files": files + outputs.collect(redirected, output)}
+
+    def clear(self):
+        for key in self.keys:
+            stitched.detach(key)
+        for copy in self.copies.values():
+            bpy.data.scenes.remove(copy)
+        for tree in self.trees:
+            bpy.data.node_groups.remove(tree)
+
+
+def move(path, output):
+    """Gives a written picture its final name, with the suffix of its view if it has one."""
+    stem, _ = os.path.splitext(os.path.basename(path))
+    # `blender -f` appends the number of the frame.
+    suffix = re.sub(r"^frame-?\d*", "", stem)
+    base, ending = os.path.splitext(output)
+    target = base + suffix + ending
+    shutil.move(path, target)
+    return {"path": target, "view_suffix": suffix}

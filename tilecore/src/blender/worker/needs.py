@@ -5,6 +5,7 @@ import ctypes
 import bpy
 
 import compat
+import film
 import reads
 import tiles
 
@@ -21,15 +22,15 @@ def needs(scene):
     own = tiles.settings(scene)
     notes = []
     sources = reads.pictures(scene, own)
-    pictures = [bpy.data.scenes[name] for name in sources.scenes]
+    pictures = [bpy.data.scenes[each["scene"]] for each in sources.pictures]
     reasons = why_finish(scene, own, sources)
     whole = why_whole(scene, own, sources, pictures)
     return {
         "engine": scene.render.engine,
         "tile_format": "exr" if reasons else "png",
         "reasons": reasons,
-        "overlap": ADAPTIVE_OVERLAP if any(adaptive(s) for s in pictures) else 0,
-        "pictures": [{"scene": s.name} for s in pictures],
+        "overlap": max([overlap(s) for s in pictures], default=0),
+        "pictures": sources.pictures,
         "whole": whole,
         "refuse": why_refuse(scene, own, pictures),
         "notes": notes + remarks(scene, own, pictures),
@@ -41,8 +42,11 @@ def needs(scene):
     }
 
 
-def adaptive(scene):
-    return compat.engine_is_cycles(scene) and scene.cycles.use_adaptive_sampling
+def overlap(scene):
+    """Pixels that a tile is rendered beyond its region."""
+    if not compat.engine_is_cycles(scene):
+        return 0
+    return (ADAPTIVE_OVERLAP if scene.cycles.use_adaptive_sampling else 0) + film.volume_overlap(scene)
 
 
 def denoised_layers(scene, own=None):
@@ -54,14 +58,7 @@ def denoised_layers(scene, own=None):
 def views(scene):
     if not scene.render.use_multiview:
         return []
-    return [view.name for view in active_views(scene)]
-
-
-def active_views(scene):
-    render = scene.render
-    if render.views_format == "STEREO_3D":
-        return [view for view in render.stereo_views if view.name in ("left", "right")]
-    return [view for view in render.views if view.use]
+    return [view.name for view in reads.active_views(scene)]
 
 
 def passes(scene):
@@ -86,9 +83,8 @@ def reason(code, text):
 def why_finish(scene, own, sources):
     """Why tiles in the output format alone would not make the file that one machine makes."""
     found = []
-    for name in sources.scenes:
-        layers = denoised_layers(bpy.data.scenes[name])
-        if layers:
+    for name in (each["scene"] for each in sources.pictures):
+        if denoised_layers(bpy.data.scenes[name]):
             found.append(reason("denoise", f"the scene {name!r} is denoised, which has to see the whole frame"))
     if sources.compositor:
         found.append(reason("compositor", "the scene has compositor nodes, which have to see the whole frame"))
@@ -126,14 +122,80 @@ def why_whole(scene, own, sources, pictures):
         if cycles.time_limit > 0:
             return (f"the scene {picture.name!r} has a time limit of {cycles.time_limit:g} s for rendering, "
                     "and a clock ends every tile at another number of samples")
+        inexact = inexact_denoising(picture) or inexact_volume(picture) or lost_names(picture)
+        if inexact:
+            return inexact
         if picture.render.use_freestyle:
             return f"Freestyle lines are on in the scene {picture.name!r}, and they are drawn over the whole picture"
         pencil = grease_pencil(picture)
         if pencil:
             return f"{pencil!r} in the scene {picture.name!r} is Grease Pencil, which is drawn over the whole picture"
-        if picture is not scene and size(picture) != size(scene):
-            return (f"the compositor reads the scene {picture.name!r}, whose resolution is not that of "
-                    f"{scene.name!r}")
+        if picture != scene and size(picture) != size(scene):
+            return f"the frame shows the scene {picture.name!r}, whose resolution is not that of {scene.name!r}"
+        if sources.sequencer and (own["render"]["use_border"] or tiles.settings(picture)["render"]["use_border"]):
+            return "a render region is set, and the sequencer makes the picture"
+    return None
+
+
+#: What Cycles scales by the exposure, by the beginning of the pass's name in any version.
+EXPOSED = ("Diff", "Gloss", "Trans", "Volume", "Emit", "Emission", "Env", "Shadow", "AO", "Ambient Occlusion",
+           "Combined_")
+
+
+def inexact_denoising(scene):
+    """Why this scene cannot be denoised after stitching exactly as Cycles does; None when it can."""
+    own = tiles.settings(scene)
+    layers = denoised_layers(scene, own)
+    if not layers:
+        return None
+    name = repr(scene.name)
+    quality = getattr(scene.cycles, "denoising_quality", "HIGH")
+    if quality != "HIGH" and not compat.denoise_node_has_quality():
+        return f"the scene {name} is denoised with quality {quality.title()}, which only Cycles itself does here"
+    if getattr(scene.cycles, "denoiser", "OPENIMAGEDENOISE") == "OPTIX":
+        return f"the scene {name} is denoised by OptiX, which only Cycles itself does"
+    catcher = next((thing for thing in compat.rendered_objects(scene)
+                    if thing.is_shadow_catcher and thing.type not in {"LIGHT", "CAMERA"}), None)
+    if catcher is not None:
+        return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"
+    exposure = tiles.tile_exposure(scene, own)
+    if exposure is None and scene.cycles.use_adaptive_sampling:
+        return (f"the scene {name} is denoised at a film exposure other than 1, and then tiles cannot carry what "
+                "Cycles gives its denoiser; with the exposure of the colour management instead they can")
+    if exposure is None:
+        return (f"the scene {name} is denoised with a number of samples that tiles cannot carry without rounding; "
+                "with a power of two, or with a noise threshold, they can")
+    if exposure == film.single(own["cycles"]["film_exposure"]):
+        return None
+    exposed = {each for names in passes(scene).values() for each in names if each.startswith(EXPOSED)}
+    if exposed:
+        return (f"the scene {name} is denoised with {scene.cycles.samples} samples and has light passes; "
+                "with a power of two samples, or with a noise threshold, it can be cut into tiles")
+    return None
+
+
+def inexact_volume(scene):
+    """Why a volume keeps this scene from being cut; None when nothing does."""
+    cycles = scene.cycles
+    if film.counts_volume(scene) and cycles.use_auto_tile and max(size(scene)) > cycles.tile_size:
+        return (f"the scene {scene.name!r} has a volume and is larger than {cycles.tile_size} pixels, so that Cycles "
+                "cuts it itself and what it finds in the volume depends on where; without tiling in the "
+                "performance settings, or with biased volumes, it can be cut into tiles")
+    return None
+
+
+#: Longest name of a channel, in bytes, that Blender finds again in an EXR file.
+CHANNEL = 63
+
+
+def lost_names(scene):
+    """Why Blender could not read the passes of this scene back from EXR; None when it can."""
+    longest = max((len(view.encode()) + 1 for view in views(scene)), default=0)
+    for layer, names in passes(scene).items():
+        for name in names + ["Denoising Normal"]:
+            if len(f"{layer}.{name}.X".encode()) + longest > CHANNEL:
+                return (f"the names of the view layer {layer!r} and its pass {name!r} are together too long for "
+                        "Blender to find them in an EXR file; with a shorter one it can be cut into tiles")
     return None
 
 

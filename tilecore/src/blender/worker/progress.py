@@ -70,6 +70,15 @@ class Log:
             return None
         return tuple(int(n) for n in found[-1]) if found else None
 
+    def said(self):
+        """What Blender has written since `begin`."""
+        try:
+            with open(self.path, "rb", buffering=0) as f:
+                f.seek(self.position)
+                return f.read(LIMIT).decode("utf-8", "replace")
+        except (OSError, TypeError):
+            return ""
+
     def tail(self, size):
         try:
             with open(self.path, "rb") as f:

@@ -7,8 +7,8 @@ class Sources:
     """What the frame of a scene is made from."""
 
     def __init__(self):
-        #: Names of the scenes that are rendered, the frame's own first.
-        self.scenes = []
+        #: {"scene"} and, where they are not those of the frame, {"frame", "camera"}; in the order they were found.
+        self.pictures = []
         #: Whether compositor nodes run.
         self.compositor = False
         #: Whether strips make the picture.
@@ -16,42 +16,89 @@ class Sources:
         #: Why the frame cannot be made from tiles, in words, or None.
         self.whole = None
 
-    def add(self, scene):
-        if scene.name not in self.scenes:
-            self.scenes.append(scene.name)
+    def add(self, scene, **picture):
+        picture = {"scene": scene.name, **picture}
+        same = [each for each in self.pictures if each["scene"] == scene.name]
+        if not same:
+            self.pictures.append(picture)
+        elif picture not in same:
+            self.whole = f"the frame shows the scene {scene.name!r} at two times or through two cameras"
 
 
 def pictures(scene, own):
+    """The sources of the scene's current frame; `own` are its own settings."""
     found = Sources()
     if own["render"]["use_sequencer"] and sequencer_runs(scene):
         found.sequencer = True
-        strips(scene, found)
+        show(scene, found)
     else:
         composite(scene, own["render"]["use_compositing"], found)
     return found
 
 
-def composite(scene, switched_on, found):
+def composite(scene, switched_on, found, **picture):
+    """Adds what a render of the scene takes: the scene, and those that its compositor reads."""
     tree = compat.compositor(scene)
     if tree is None or not switched_on or not len(tree.nodes):
-        found.add(scene)
+        found.add(scene, **picture)
         return
     found.compositor = True
-    layers = [node for node in compat.nodes_of(tree) if node.type == "R_LAYERS"]
-    read = [node.scene for node in layers if node.scene is not None]
+    read = [node.scene for node in compat.nodes_of(tree) if node.type == "R_LAYERS" and node.scene is not None]
     if scene not in read:
         found.whole = (f"the compositor of the scene {scene.name!r} does not read the scene's own render, "
                        "so there is nothing to cut into tiles")
-    else:
-        found.add(scene)
+        return
+    found.add(scene, **picture)
+    frame = {"frame": picture["frame"]} if "frame" in picture else {}
     for other in read:
-        found.add(other)
+        if other != scene:
+            found.add(other, **frame)
 
 
 def sequencer_runs(scene):
-    """Blender renders the strips instead of the scene when any strip that is not sound is audible, so to speak."""
+    """Blender renders the strips instead of the scene if there is one that is not muted and not sound."""
     return any(strip.type != "SOUND" and not compat.strip_is_muted(scene, strip) for strip in compat.strips(scene))
 
 
-def strips(scene, found):
-    found.whole = "the sequencer makes the final picture"
+def show(scene, found):
+    """Adds the scenes that strips show at the current frame."""
+    now = scene.frame_current
+    shown = [strip for strip in visible(scene, compat.strips(scene), now) if strip.type == "SCENE"]
+    if not shown:
+        found.whole = "the sequencer makes the picture from strips that show nothing rendered"
+    for strip in shown:
+        source = strip.scene
+        if source is None:
+            continue
+        if strip.scene_input != "CAMERA":
+            found.whole = f"the strip {strip.name!r} shows the sequencer of another scene"
+        elif getattr(strip, "speed_factor", 1.0) != 1.0 or getattr(strip, "use_reverse_frames", False):
+            found.whole = f"the strip {strip.name!r} does not play at the speed of its scene"
+        else:
+            picture = {}
+            start = strip.content_start if hasattr(strip, "content_start") else strip.frame_start
+            frame = source.frame_start + int(now - start) + strip.animation_offset_start
+            if frame != now:
+                picture["frame"] = frame
+            if strip.scene_camera is not None and strip.scene_camera != source.camera:
+                picture["camera"] = strip.scene_camera.name
+            composite(source, source.render.use_compositing, found, **picture)
+
+
+def visible(scene, strips, frame):
+    """The strips at a frame that are not muted, those inside meta strips too."""
+    for strip in strips:
+        if compat.strip_is_muted(scene, strip) or not strip.frame_final_start <= frame < strip.frame_final_end:
+            continue
+        if strip.type == "META":
+            yield from visible(scene, compat.strips_in(strip), frame)
+        else:
+            yield strip
+
+
+def active_views(scene):
+    """The views of a scene with several."""
+    render = scene.render
+    if render.views_format == "STEREO_3D":
+        return [view for view in render.stereo_views if view.name in ("left", "right")]
+    return [view for view in render.views if view.use]

@@ -8,12 +8,15 @@ import time
 
 import bpy
 
+import counts
 import devices
 import files_of_scene
+import finish
 import needs
 import progress
 import store
 import tiles
+import timing
 from wire import Refused
 
 
@@ -50,7 +53,7 @@ class Stage:
     def do_open(self, request):
         """Lays the files out and opens the scene; scripts in it stay off unless asked for."""
         self.tree = self.files.lay_out(request["layout"], request["files"])
-        path = os.path.join(self.tree, *request["main"])
+        path = self.files.place(self.tree, request["main"])
         self.picture = None
         started = time.perf_counter()
         self.load(path, request)
@@ -69,11 +72,12 @@ class Stage:
             raise Refused("unreadable", "Blender did not open the file")
 
     def do_devices(self, request):
-        return devices.listing()
+        """The devices here, and why the one that is to be tried does not work."""
+        return {"devices": devices.listing(), "fault": devices.trial(request.get("try"))}
 
     def do_files(self, request):
-        """Every file the scene refers to, as it stands there."""
-        return {"files": files_of_scene.listing()}
+        """Every file that rendering these frames reads, as it stands in the .blend."""
+        return files_of_scene.listing(self.tree, self.scene_of(request), request.get("frames") or [])
 
     def do_look(self, request):
         """Everything that the controller has to know about one scene of the file."""
@@ -190,22 +194,30 @@ class Stage:
         name = store.checked(store.TOKEN, request["name"], "tile name")
         folder = self.files.spool_dir(request["job"])
         draft = os.path.join(folder, f"{name}.{self.files.run_name}.draft")
+        watch = counts.Watch(scene)
         try:
             seconds = self.render(scene, request["border"], draft, request)
+            if bpy.app.version < (4, 0, 0):
+                watch.feed(self.log.said())
             if self.unwanted == request["id"]:
                 raise Refused("cancelled", "given up")
             if not os.path.exists(draft):
                 raise Refused("no_image", "Blender wrote no image: " + (self.log.tail(300) or "no reason given"))
+            watch.seal(draft)
             size, digest = os.path.getsize(draft), store.digest_of(draft)
             with open(draft, "rb") as f:
                 os.fsync(f.fileno())
             os.replace(draft, os.path.join(folder, name))
+        except counts.NotTold as e:
+            raise Refused("failed", str(e))
         finally:
+            watch.close()
             try:
                 os.unlink(draft)
             except OSError:
                 pass
-        return {"name": name, "bytes": size, "sha256": digest, "seconds": seconds, "effective": effective}
+        return {"name": name, "bytes": size, "sha256": digest, "seconds": seconds,
+                "sync": min(timing.sync_seconds(os.path.join(folder, name)), seconds), "effective": effective}
 
     def render(self, scene, border, path, request):
         r = scene.render
@@ -230,6 +242,29 @@ class Stage:
             self.rendering = None
             self.log.end()
         return time.perf_counter() - started
+
+    def do_finish(self, request):
+        """The final picture of the stitched frames, and whatever else the scene writes, into the spool."""
+        self.set_up(request["picture"])
+        scene = self.scene_of(request["picture"])
+        frames = {name: self.files.path_of(store.checked(store.DIGEST, digest, "SHA-256"))
+                  for name, digest in request["stitched"]}
+        folder = self.files.spool_dir(request["job"])
+        output = os.path.join(folder, f"final.{self.files.run_name}.draft")
+        try:
+            made = finish.finish(scene, frames, output, request.get("format"), work_dir=folder)["files"]
+        except finish.Unfinished as e:
+            raise Refused("unfinished", str(e))
+        finally:
+            self.picture = None
+        answer = []
+        for number, file in enumerate(made):
+            name = f"final-{number}.{self.files.run_name}.out"
+            path = os.path.join(folder, name)
+            os.replace(file["path"], path)
+            answer.append({"name": name, "bytes": os.path.getsize(path), "sha256": store.digest_of(path),
+                           "suffix": file.get("view_suffix"), "target": file.get("target")})
+        return {"files": answer}
 
     def do_probe(self, request):
         """Times small renders: each of `patches` has a border and a number of samples."""

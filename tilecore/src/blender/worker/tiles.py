@@ -7,17 +7,22 @@ finish, and are gone with it when another file is opened.
 import json
 
 import compat
+import counts
+import film
 
 #: Custom property of the scene that holds its own settings.
 MEMORY = "tilectl_settings"
 
 RENDER = ("use_border", "use_crop_to_border", "border_min_x", "border_max_x", "border_min_y", "border_max_y",
           "use_compositing", "use_sequencer", "use_stamp", "dither_intensity", "filepath", "use_file_extension",
-          "use_overwrite", "use_placeholder", "use_single_layer", "use_persistent_data")
+          "use_overwrite", "use_placeholder", "use_single_layer", "use_persistent_data", "use_stamp_note",
+          "stamp_note_text")
 # Order matters when they are put back: the medium decides the formats, the format decides modes and depths.
 IMAGE = ("media_type", "file_format", "color_mode", "color_depth", "compression", "quality", "exr_codec",
          "tiff_codec", "jpeg2k_codec", "views_format", "color_management", "use_preview", "use_zbuffer",
          "use_exr_interleave")
+CYCLES = ("use_denoising", "film_exposure")
+LAYER = ("use_denoising", "denoising_store_passes", "pass_debug_sample_count")
 
 
 def configure(scene, fmt):
@@ -41,18 +46,43 @@ def configure(scene, fmt):
         compat.set_format(image, "PNG")
         image.compression = 15
     if compat.engine_is_cycles(scene):
+        assign(scene.cycles, own["cycles"])
         scene.cycles.use_denoising = False
-        for index, layer in enumerate(scene.view_layers):
-            mine = own["layers"][index] if index < len(own["layers"]) else {}
-            layer.cycles.denoising_store_passes = bool(
-                mine.get("denoising_store_passes") or (fmt == "exr" and denoises(own, index)))
+        for layer, mine in zip(scene.view_layers, own["layers"]):
+            assign(layer.cycles, mine["cycles"])
+        if fmt == "exr":
+            prepare_denoising(scene, own)
+
+
+def prepare_denoising(scene, own):
+    """Lets tiles carry what the denoiser will need: its guides, and pixels that it can be given without rounding."""
+    counted = False
+    for index, layer in enumerate(scene.view_layers):
+        if layer.use and denoises(own, index):
+            layer.cycles.denoising_store_passes = True
+            if film.of(scene, layer, own).counted:
+                layer.cycles.pass_debug_sample_count = counted = True
+        elif layer.use and layer.cycles.pass_debug_sample_count and scene.cycles.use_adaptive_sampling:
+            counted = True
+    scene.cycles.film_exposure = tile_exposure(scene, own) or scene.cycles.film_exposure
+    if counted:
+        counts.hold_open(scene.render)
+
+
+def tile_exposure(scene, own):
+    """The exposure that tiles are rendered with; None when the view layers do not agree on one that is exact."""
+    found = {film.of(scene, layer, own).tile_exposure for index, layer in enumerate(scene.view_layers)
+             if layer.use and denoises(own, index)}
+    if not found:
+        return film.single(own["cycles"].get("film_exposure", 1.0))
+    return found.pop() if len(found) == 1 else None
 
 
 def denoises(own, index):
     """Whether Cycles would denoise this view layer with the scene's own settings."""
     if not own["cycles"].get("use_denoising") or not compat.has_denoiser():
         return False
-    return bool(index < len(own["layers"]) and own["layers"][index].get("use_denoising"))
+    return bool(index < len(own["layers"]) and own["layers"][index]["cycles"].get("use_denoising"))
 
 
 def remember(scene):
@@ -75,10 +105,9 @@ def read(scene):
         "layers": [],
     }
     if compat.engine_is_cycles(scene):
-        own["cycles"]["use_denoising"] = scene.cycles.use_denoising
-        for layer in scene.view_layers:
-            own["layers"].append({"name": layer.name, "use_denoising": layer.cycles.use_denoising,
-                                  "denoising_store_passes": layer.cycles.denoising_store_passes})
+        own["cycles"] = {name: getattr(scene.cycles, name) for name in CYCLES}
+        own["layers"] = [{"name": layer.name, "cycles": {name: getattr(layer.cycles, name) for name in LAYER}}
+                         for layer in scene.view_layers]
     return own
 
 
@@ -93,7 +122,7 @@ def put_back(scene, own, *groups):
         assign(scene.cycles, own["cycles"])
     if "layers" in groups:
         for layer, mine in zip(scene.view_layers, own["layers"]):
-            layer.cycles.denoising_store_passes = mine["denoising_store_passes"]
+            assign(layer.cycles, mine["cycles"])
 
 
 def assign(owner, values):

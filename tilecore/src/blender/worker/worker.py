@@ -6,6 +6,7 @@ handled on threads of their own, so they go on while Cycles renders (the interpr
 that touches the scene runs on the main thread, in order.
 """
 
+import fcntl
 import json
 import os
 import queue
@@ -42,10 +43,9 @@ class Worker:
         try:
             while True:
                 request, payload = self.wire.receive()
-                if request is None:
-                    stop_now()
-                command = request.get("cmd")
+                command = request.get("cmd") if request else "stop"
                 if command == "stop":
+                    self.tidy_up()
                     stop_now()
                 elif command == "ping":
                     self.wire.reply(request, {"time": time.time()})
@@ -63,6 +63,12 @@ class Worker:
             traceback.print_exc()
             stop_now(70)
 
+    def tidy_up(self):
+        """What was asked for last, usually to forget a job's spool, still gets a moment."""
+        until = time.monotonic() + 1
+        while self.transfers.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.01)
+
     def cancel(self, request):
         target = request.get("target")
         with self.jobs.mutex:
@@ -78,6 +84,7 @@ class Worker:
         while True:
             request = self.transfers.get()
             self.answer(request, getattr(self.files, request["cmd"]))
+            self.transfers.task_done()
 
     def answer(self, request, function, *more):
         try:
@@ -117,9 +124,14 @@ TRANSFERS = ("put", "have", "get", "drop", "spool", "disk", "tidy")
 
 def main():
     out = int(os.environ.get("TILECTL_OUT", "1"))
+    try:
+        # A pipe holds 64 kB; with more, sender and receiver need not take turns so often. Linux only.
+        fcntl.fcntl(0, getattr(fcntl, "F_SETPIPE_SZ", 1031), 1 << 20)
+    except OSError:
+        pass
     cache = os.environ["TILECTL_CACHE"]
     run = os.environ["TILECTL_RUN"]
-    wire = Wire(os.fdopen(os.dup(0), "rb", buffering=1 << 20), os.fdopen(out, "wb", buffering=0))
+    wire = Wire(os.fdopen(os.dup(0), "rb", buffering=1 << 16), os.fdopen(out, "wb", buffering=0))
     try:
         Worker(wire, store.Store(cache, run, wire)).main()
     except BaseException:

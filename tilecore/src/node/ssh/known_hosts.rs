@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::Mac;
 
 use super::pattern::matches_list;
+use crate::error::{Error, Result, reason};
 
 /// No sane file is longer, bytes.
 const LONGEST_FILE: u64 = 32 << 20;
@@ -163,6 +164,27 @@ impl KnownHosts {
     }
 }
 
+/// Whether `key` is in a `RevokedHostKeys` file: public keys, one a line.
+///
+/// # Errors
+/// When the file cannot be read or is in OpenSSH's binary format, because then nobody knows.
+pub(super) fn is_revoked(file: &Path, key: &[u8]) -> Result<bool> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(file).and_then(|f| f.take(LONGEST_FILE).read_to_end(&mut bytes));
+    let why = match read {
+        Err(e) => reason(&e),
+        Ok(_) if bytes.starts_with(b"SSHKRL\n\0") => "it is a binary revocation list".to_owned(),
+        Ok(_) => {
+            let keys = bytes.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+            let words = keys.flat_map(str::split_ascii_whitespace);
+            return Ok(words.filter_map(|word| BASE64_STANDARD.decode(word).ok()).any(|known| known == key));
+        }
+    };
+    Err(Error::node(format!("the revoked host keys in {} cannot be checked: {why}", file.display()))
+        .remedy("Name a readable file with one public key a line as RevokedHostKeys in ~/.ssh/config.")
+        .fatal())
+}
+
 /// The type that a public key names itself: the first string in it.
 pub(super) fn algorithm_of(key: &[u8]) -> Option<&str> {
     let length = u32::from_be_bytes(*key.first_chunk()?) as usize;
@@ -258,6 +280,19 @@ mod tests {
         let known = known(&format!("{hosts} ssh-ed25519 {body}\n"));
         assert_eq!(known.verdict("node.example", &key), Verdict::Known);
         assert_eq!(known.verdict("node.exampl", &key), Verdict::Unknown { authority: false });
+    }
+
+    #[test]
+    fn lists_of_revoked_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (key("ssh-ed25519", "a"), key("ssh-ed25519", "b"));
+        let file = dir.path().join("revoked");
+        assert!(is_revoked(&file, &a).is_err());
+        std::fs::write(&file, format!("# lost\nssh-ed25519 {} me@lost\n", BASE64_STANDARD.encode(&a)))
+            .unwrap();
+        assert!(is_revoked(&file, &a).unwrap() && !is_revoked(&file, &b).unwrap());
+        std::fs::write(&file, b"SSHKRL\n\0\0\0").unwrap();
+        assert!(is_revoked(&file, &a).is_err());
     }
 
     proptest! {

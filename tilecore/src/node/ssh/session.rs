@@ -1,11 +1,12 @@
 //! A session with one server: the handshake, and whether the server is the one the user knows.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use libssh2_sys as raw;
 use ssh2::{ErrorCode, MethodType, Session};
 
-use super::known_hosts::{KnownHosts, Verdict, algorithm_of, fingerprint};
+use super::known_hosts::{KnownHosts, Verdict, algorithm_of, fingerprint, is_revoked};
 use super::login::log_in;
 use super::options::SshOptions;
 use super::target::Target;
@@ -97,6 +98,13 @@ fn verify(session: &Session, target: &Target, known: &KnownHosts, options: &SshO
             .remedy("Check that an SSH server listens there.")
             .fatal());
     };
+    for file in &target.revoked {
+        if is_revoked(file, key)? {
+            return Err(Error::node(format!("the host key of {target} is revoked in {}", file.display()))
+                .remedy("Do not use this machine before its owner has given it a new host key.")
+                .fatal());
+        }
+    }
     let mut verdict = known.verdict(&name, key);
     if matches!(verdict, Verdict::Unknown { .. }) && target.key_alias.is_none() && target.port != 22 {
         // As `ssh` does: a key that is known for the host itself will do for another of its ports.
@@ -133,13 +141,21 @@ fn verify(session: &Session, target: &Target, known: &KnownHosts, options: &SshO
         )),
         Verdict::Unknown { authority } => {
             let why = if authority { ", and certificates of an authority are not supported" } else { "" };
-            Error::node(format!("the host key of {target} is not known{why}: it shows {kind} {print}")).remedy(
-                format!(
+            let error = Error::node(format!("the host key of {target} is not known{why}: it shows {kind} {print}"));
+            let kept = target.known_hosts.first().is_some_and(|file| file != Path::new("/dev/null"));
+            if kept {
+                error.remedy(format!(
                     "Compare the fingerprint with the machine's own (`ssh-keygen -lf /etc/ssh/ssh_host_{}_key.pub` \
                      there), then add the key by connecting once with `{command}`.",
                     short(kind)
-                ),
-            )
+                ))
+            } else {
+                error.remedy(format!(
+                    "Give `{}` a real UserKnownHostsFile in ~/.ssh/config and connect once with `{command}`; \
+                     host keys are always checked.",
+                    target.alias
+                ))
+            }
         }
     };
     Err(error.fatal())

@@ -1,10 +1,9 @@
 //! Where a node's SSH server is and how to log in there, everything resolved.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::options::SshOptions;
 use crate::error::{Error, Result};
 
 /// `[user@]host[:port]` as the user wrote it.
@@ -22,6 +21,7 @@ impl Address {
             Error::input(format!("`{}` is not the address of a machine", text.escape_debug()))
                 .remedy("Write [user@]host[:port], for example me@render1 or me@[fe80::1]:2222.")
         };
+        let text = text.strip_prefix("ssh://").unwrap_or(text);
         let (user, place) = match text.rsplit_once('@') {
             Some((user, place)) => (Some(user), place),
             None => (None, text),
@@ -37,7 +37,8 @@ impl Address {
             }
         };
         let port = port.map(|p| p.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)).transpose()?;
-        let odd = |c: char| c.is_whitespace() || c.is_control();
+        // Nothing that a shell would take for more than a name: a ProxyCommand may be given it.
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"`$\\;&<>|(){}*?!#".contains(c);
         let fine = |s: &str| !s.is_empty() && !s.starts_with('-') && !s.contains(odd);
         if !fine(host) || !user.is_none_or(fine) {
             return Err(wrong());
@@ -61,35 +62,19 @@ pub(super) struct Target {
     pub(super) known_hosts: Vec<PathBuf>,
     /// The private keys to log in with, in order.
     pub(super) identities: Vec<PathBuf>,
+    /// Whether the configuration names them.
+    pub(super) identities_named: bool,
     /// Only those, nothing else that the agent holds.
     pub(super) identities_only: bool,
     /// The agent's socket.
     pub(super) agent: Option<PathBuf>,
     /// How long connecting and the handshake may take, each.
     pub(super) timeout: Duration,
-    /// The jump hosts on the way, outermost first.
-    pub(super) jumps: Vec<Target>,
+    /// Files with public keys that no host may show.
+    pub(super) revoked: Vec<PathBuf>,
 }
 
 impl Target {
-    /// The server at `address` when no configuration says anything about it.
-    pub(super) fn plain(address: &Address, options: &SshOptions) -> Self {
-        let ssh = options.home.join(".ssh");
-        Self {
-            alias: address.host.clone(),
-            host: address.host.clone(),
-            port: address.port.unwrap_or(22),
-            user: address.user.clone().unwrap_or_else(|| options.user.clone()),
-            key_alias: None,
-            known_hosts: default_known_hosts(&options.home, &options.system),
-            identities: DEFAULT_IDENTITIES.iter().map(|name| ssh.join(name)).collect(),
-            identities_only: false,
-            agent: options.agent.clone(),
-            timeout: options.connect_timeout,
-            jumps: Vec::new(),
-        }
-    }
-
     /// The name to look up in `known_hosts`.
     pub(super) fn known_as(&self) -> String {
         match &self.key_alias {
@@ -111,15 +96,6 @@ impl fmt::Display for Target {
     }
 }
 
-/// The keys that are tried when none is configured; the strong and quick ones first.
-pub(super) const DEFAULT_IDENTITIES: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
-
-/// Where host keys are known when nothing else is configured.
-pub(super) fn default_known_hosts(home: &Path, system: &Path) -> Vec<PathBuf> {
-    let user = ["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name));
-    user.into_iter().chain(["ssh_known_hosts", "ssh_known_hosts2"].map(|name| system.join(name))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +108,7 @@ mod tests {
             |user: Option<&str>, host: &str, port| Some((user.map(str::to_owned), host.to_owned(), port));
         assert_eq!(parse("n1"), some(None, "n1", None));
         assert_eq!(parse("me@n1:2222"), some(Some("me"), "n1", Some(2222)));
+        assert_eq!(parse("ssh://me@n1:22"), some(Some("me"), "n1", Some(22)));
         assert_eq!(parse("me@corp@n1"), some(Some("me@corp"), "n1", None));
         assert_eq!(parse("fe80::1"), some(None, "fe80::1", None));
         assert_eq!(parse("me@[fe80::1]:22"), some(Some("me"), "fe80::1", Some(22)));
@@ -143,8 +120,20 @@ mod tests {
 
     #[test]
     fn the_name_a_key_is_known_by() {
-        let options = SshOptions::new("/home/me", "me");
-        let mut target = Target::plain(&Address::parse("N1.lan").unwrap(), &options);
+        let mut target = Target {
+            alias: "n".into(),
+            host: "N1.lan".into(),
+            port: 22,
+            user: "me".into(),
+            key_alias: None,
+            known_hosts: Vec::new(),
+            revoked: Vec::new(),
+            identities: Vec::new(),
+            identities_named: false,
+            identities_only: false,
+            agent: None,
+            timeout: Duration::from_secs(10),
+        };
         assert_eq!((target.known_as(), target.to_string()), ("n1.lan".into(), "me@N1.lan".into()));
         target.port = 2222;
         assert_eq!(target.known_as(), "[n1.lan]:2222");

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 
+use super::tunnel::Proxy;
+
 /// How long one address has for itself before the next is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(300);
 /// More addresses of one name are not tried.
@@ -23,8 +25,8 @@ const KEEP_COUNT: u32 = 4;
 pub(super) enum Wire {
     /// A connection of its own.
     Tcp(TcpStream),
-    /// The near end of a tunnel through a jump host.
-    Tunnel(UnixStream),
+    /// The near end of a tunnel through a jump host, or of a command.
+    Tunnel(UnixStream, #[expect(dead_code, reason = "held until the connection goes")] Option<Proxy>),
 }
 
 impl Wire {
@@ -33,7 +35,7 @@ impl Wire {
         // An error means that it has ended already.
         let _ = match self {
             Wire::Tcp(stream) => stream.shutdown(std::net::Shutdown::Both),
-            Wire::Tunnel(stream) => stream.shutdown(std::net::Shutdown::Both),
+            Wire::Tunnel(stream, _) => stream.shutdown(std::net::Shutdown::Both),
         };
     }
 
@@ -64,7 +66,7 @@ impl AsFd for Wire {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Wire::Tcp(stream) => stream.as_fd(),
-            Wire::Tunnel(stream) => stream.as_fd(),
+            Wire::Tunnel(stream, _) => stream.as_fd(),
         }
     }
 }
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn waiting_ends_when_the_other_side_does() {
         let (near, far) = UnixStream::pair().unwrap();
-        let wire = Wire::Tunnel(near);
+        let wire = Wire::Tunnel(near, None);
         assert_eq!(wire.wait(true, false, Duration::ZERO).unwrap(), (false, false));
         drop(far);
         assert!(wire.wait(true, false, Duration::from_secs(60)).unwrap().0);

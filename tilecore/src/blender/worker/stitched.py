@@ -1,0 +1,179 @@
+"""A render engine that does not render: it hands Blender the passes of a stitched frame.
+
+With it in the place of Cycles everything after the render is Blender's own, unchanged: compositor, sequencer,
+File Output nodes, views, region, view transform, dither, output format. No node has to be replaced.
+"""
+
+import array
+import contextlib
+
+import bpy
+
+import compat
+import counts
+import exr_header
+import film
+
+#: Custom property of a scene that names what its frame is made from.
+KEY = "tilectl_frame"
+#: Larger than any frame; Blender cuts results to the frame's size.
+WHOLE = 1 << 20
+#: Passes that exist only because Cycles denoises: what the tiles have under another name.
+NOISY = {"Noisy Image": "Combined", "Noisy Shadow Catcher": "Shadow Catcher"}
+
+frames = {}
+
+
+class Frame:
+    """A stitched frame and what was made of it."""
+
+    def __init__(self, path, only=None, counted=False):
+        self.path = path
+        self.header = exr_header.read(path)
+        #: Names of the only passes wanted, or None for all.
+        self.only = only
+        #: Whether sample counts are numbers of samples, not fractions of the most.
+        self.counted = counted
+        #: Single-layer EXR files by (view layer, view): what stands for Combined, and for the noisy image.
+        self.denoised = {}
+        self.noisy = {}
+        self.problem = None
+        self.used = False
+
+    def channel(self, *parts):
+        """The name of a channel as it is in the file, or None."""
+        name = ".".join(part for part in parts if part)
+        return name if name in self.header.channels else None
+
+    def readable(self):
+        """While this lasts, Blender finds the channels of every view."""
+        hide = "multiView" in self.header.offsets and compat.loses_views()
+        return exr_header.hidden(self.path, self.header, "multiView") if hide else contextlib.nullcontext()
+
+
+def attach(scene, key, frame):
+    """Makes `scene` get its picture from `frame` when it is rendered."""
+    if not StitchedFrame.is_registered:
+        bpy.utils.register_class(StitchedFrame)
+    frames[key] = frame
+    scene[KEY] = key
+    scene.render.engine = StitchedFrame.bl_idname
+
+
+def detach(key):
+    frames.pop(key, None)
+
+
+def check(key):
+    """Raises what went wrong while the frame was handed over."""
+    if frames[key].problem:
+        raise RuntimeError(frames[key].problem)
+
+
+def passes_of(scene, layer):
+    """(name, channels, kind) of every pass that Cycles gives this view layer."""
+    from cycles import engine
+
+    frame = frames.get(scene.get(KEY))
+    for name, channels, kind in engine.list_render_passes(scene, layer):
+        if frame is None or frame.only is None or name in frame.only:
+            yield name, channels, kind
+
+
+class StitchedFrame(bpy.types.RenderEngine):
+    bl_idname = "TILECTL_STITCHED"
+    bl_label = "Stitched frame"
+    bl_use_postprocess = True
+    bl_use_preview = False
+
+    def update(self, data=None, depsgraph=None):
+        pass
+
+    def update_render_passes(self, scene=None, renderlayer=None):
+        for name, channels, kind in passes_of(scene, renderlayer):
+            self.register_pass(scene, renderlayer, name, len(channels), channels, kind)
+
+    def render(self, depsgraph):
+        frame = frames.get(depsgraph.scene.get(KEY))
+        if frame is None:
+            self.error_set("there is no stitched frame for this scene")
+            return
+        try:
+            with frame.readable():
+                self.fill(frame, depsgraph.scene, depsgraph.view_layer)
+            frame.used = True
+        except Exception as e:
+            # An exception that leaves this function is printed and otherwise lost.
+            frame.problem = frame.problem or f"{e}"
+            self.error_set(f"{e}")
+
+    def fill(self, frame, scene, layer):
+        passes = list(passes_of(scene, layer))
+        for name, channels, _ in passes:
+            if name != "Combined":
+                self.add_pass(name, len(channels), channels, layer=layer.name)
+        for view in [view.name for view in self.get_result().views]:
+            self.active_view_set(view)
+            result = self.begin_result(0, 0, WHOLE, WHOLE, layer=layer.name, view=view)
+            if result is None:
+                raise RuntimeError("Blender takes no result")
+            try:
+                load(frame, result, layer.name, view, passes)
+            finally:
+                self.end_result(result)
+        for name, text in frame.header.texts.items():
+            if name.startswith(("cryptomatte/", "cycles.")):
+                self.get_result().stamp_data_add_field(name, text)
+
+
+def load(frame, result, layer, view, passes):
+    """Fills the passes of one view of one view layer."""
+    size = (result.resolution_x, result.resolution_y)
+    if frame.header.size != size:
+        raise RuntimeError("the stitched frame has {}x{} pixels where {}x{} are rendered".format(
+            *frame.header.size, *size))
+    for name, channels, _ in passes:
+        stored = NOISY.get(name, name)
+        for channel in channels:
+            if not frame.channel(layer, stored, view, channel):
+                raise RuntimeError(f"the stitched frame lacks {layer}.{stored} ({channel})")
+    result.load_from_file(frame.path)
+    mine = {each.name: each for each in result.layers[layer].passes}
+    if (layer, view) in frame.noisy:
+        put(mine["Combined"], picture(frame.noisy[layer, view]))
+    for name, stored in NOISY.items():
+        if name in mine and stored in mine:
+            put(mine[name], values(mine[stored]))
+    if (layer, view) in frame.denoised:
+        put(mine["Combined"], picture(frame.denoised[layer, view]))
+    if film.COUNT in mine and not frame.counted:
+        most = counts.most(frame.header).get(frame.channel(layer, film.COUNT, view, "X"))
+        if most:
+            share = film.single(1.0 / most)
+            put(mine[film.COUNT], array.array("f", (count * share for count in values(mine[film.COUNT]))))
+
+
+def values(render_pass):
+    pixels = array.array("f", bytes(4 * len(render_pass.rect) * render_pass.channels))
+    render_pass.rect.foreach_get(pixels)
+    return pixels
+
+
+def put(render_pass, pixels):
+    render_pass.rect.foreach_set(pixels)
+
+
+def picture(path):
+    """The pixels of an RGBA file as they are."""
+    header = exr_header.read(path)
+    if "multiView" in header.offsets:
+        # The mark of a view would make an image of several layers of it.
+        exr_header.patch(path, header.offsets["multiView"][0], b"~ultiView")
+    image = bpy.data.images.load(path, check_existing=False)
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        pixels = array.array("f", bytes(4 * len(image.pixels)))
+        image.pixels.foreach_get(pixels)
+        return pixels
+    finally:
+        bpy.data.images.remove(image)

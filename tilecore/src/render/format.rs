@@ -1,0 +1,105 @@
+//! The picture's file formats, by Blender's names and by file name extension.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A format that Blender writes a still picture in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// 8 or 16 bits a channel.
+    Png,
+    /// 8 bits, lossy.
+    Jpeg,
+    /// 8 or 16 bits a channel.
+    Tiff,
+    /// 8 bits.
+    Webp,
+    /// Half or full floats.
+    OpenExr,
+    /// Every pass of every view layer.
+    OpenExrMultilayer,
+    /// Windows bitmap.
+    Bmp,
+    /// Truevision.
+    Targa,
+    /// Radiance.
+    Hdr,
+}
+
+impl Format {
+    const ALL: [(Format, &'static str, &'static [&'static str]); 9] = [
+        (Format::Png, "PNG", &["png"]),
+        (Format::Jpeg, "JPEG", &["jpg", "jpeg"]),
+        (Format::Tiff, "TIFF", &["tif", "tiff"]),
+        (Format::Webp, "WEBP", &["webp"]),
+        (Format::OpenExr, "OPEN_EXR", &["exr"]),
+        (Format::OpenExrMultilayer, "OPEN_EXR_MULTILAYER", &["exr"]),
+        (Format::Bmp, "BMP", &["bmp"]),
+        (Format::Targa, "TARGA", &["tga"]),
+        (Format::Hdr, "HDR", &["hdr"]),
+    ];
+
+    /// Blender's name for it.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|f| f.0 == self).map_or("PNG", |f| f.1)
+    }
+
+    /// The usual file name extension.
+    pub fn extension(self) -> &'static str {
+        Self::ALL.iter().find(|f| f.0 == self).and_then(|f| f.2.first()).unwrap_or(&"png")
+    }
+
+    /// The format Blender calls so, if it is one of these.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|f| f.1 == name).map(|f| f.0)
+    }
+
+    /// The format that files with this extension have; `exr` is single-layer.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.iter().find(|f| f.2.iter().any(|e| e.eq_ignore_ascii_case(extension))).map(|f| f.0)
+    }
+
+    /// Whether files of this format carry the extension.
+    pub fn has_extension(self, extension: &str) -> bool {
+        Self::ALL.iter().any(|f| f.0 == self && f.2.iter().any(|e| e.eq_ignore_ascii_case(extension)))
+    }
+}
+
+impl std::str::FromStr for Format {
+    type Err = Error;
+
+    /// Blender's name in any case, or a usual abbreviation.
+    fn from_str(text: &str) -> Result<Self> {
+        let name = text.to_ascii_uppercase().replace('-', "_");
+        let name = match name.as_str() {
+            "EXR" => "OPEN_EXR",
+            "EXR_MULTILAYER" | "MULTILAYER" => "OPEN_EXR_MULTILAYER",
+            "JPG" => "JPEG",
+            "TIF" => "TIFF",
+            "TGA" => "TARGA",
+            other => other,
+        };
+        Self::named(name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|f| f.1).collect();
+            Error::input(format!("`{text}` is not a picture format"))
+                .remedy(format!("Choose one of {}.", names.join(", ")))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_extensions_find_their_format() {
+        for (format, name, extensions) in Format::ALL {
+            assert_eq!(name.to_lowercase().parse::<Format>().unwrap(), format);
+            assert!(extensions.iter().all(|e| format.has_extension(e)));
+        }
+        assert_eq!("exr".parse::<Format>().unwrap(), Format::OpenExr);
+        assert_eq!(Format::of_extension("JPG"), Some(Format::Jpeg));
+        assert!("FFMPEG".parse::<Format>().is_err());
+    }
+}
