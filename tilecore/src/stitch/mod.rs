@@ -14,9 +14,11 @@ mod filter;
 mod header;
 mod holes;
 mod layout;
+pub mod loose;
 mod output;
 mod pipeline;
 mod pixels;
+pub mod preview;
 mod samples;
 mod segment;
 #[doc(hidden)]
@@ -137,6 +139,11 @@ pub fn png_with(
     let missing = check(parts, frame, out)?;
     refuse_holes(options.holes, &missing, frame)?;
     pipeline::run(parts, frame, out, options, missing, progress)
+}
+
+/// Width and height in pixels that the PNG file at `path` says it has.
+pub fn png_size(path: &Path) -> Result<(u32, u32)> {
+    header::Header::size_of(path)
 }
 
 /// Everything about the parts that can be told without opening a file; returns what they leave uncovered.

@@ -9,6 +9,7 @@ use super::*;
 mod damage;
 mod kinds;
 mod picture;
+mod preview;
 
 use picture::{Picture, save_parts};
 
