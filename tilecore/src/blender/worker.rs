@@ -67,7 +67,8 @@ impl Worker {
     ) -> Result<Booted> {
         let began = Instant::now();
         let mark = format!("tilectl-{run}");
-        let mut worker = Self { wire: Wire::new(node.link()?), next: 0, node: node.name().to_owned(), pinged: began };
+        let mut worker =
+            Self { wire: Wire::new(node.link()?), next: 0, node: node.name().to_owned(), pinged: began };
         // Nobody reads before a queue has let us through, and a pipe holds less than the script.
         worker.wire.send(boot::greeting(&mark).as_bytes())?;
         let patience = patience.or_else(|| node.spec().patience());
