@@ -196,8 +196,11 @@ fn ask(node: &dyn Node, index: usize, health: &mut Health, go_on: &(dyn Fn() -> 
 
 /// All nodes must have the same Blender (F9): whoever differs from the most cannot work with them.
 fn compare(all: &mut [Health]) {
-    let version = |h: &Health| h.trouble.is_none().then(|| (h.blender.clone(), h.hash.clone()));
-    let mut counts: Vec<(String, (Option<String>, Option<String>), usize)> = Vec::new();
+    /// Version and build hash.
+    type Build = (Option<String>, Option<String>);
+    let version =
+        |h: &Health| -> Option<Build> { h.trouble.is_none().then(|| (h.blender.clone(), h.hash.clone())) };
+    let mut counts: Vec<(String, Build, usize)> = Vec::new();
     for health in all.iter() {
         let Some(version) = version(health) else { continue };
         match counts.iter_mut().find(|(_, v, _)| *v == version) {

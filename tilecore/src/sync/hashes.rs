@@ -107,17 +107,16 @@ impl Hashes {
         for (at, stamp) in looked.into_iter().enumerate() {
             found.push(match stamp {
                 Err(e) => Some(Err(unreadable(&files[at], &e))),
-                Ok(stamp) => match self.known.get_mut(&keys[at]).filter(|k| k.0 == stamp) {
-                    Some((_, sha256, used)) => {
+                Ok(stamp) => {
+                    if let Some((_, sha256, used)) = self.known.get_mut(&keys[at]).filter(|k| k.0 == stamp) {
                         self.changed |= *used != today;
                         *used = today;
                         Some(Ok(Hashed { stamp, sha256: sha256.clone() }))
-                    }
-                    None => {
+                    } else {
                         unknown.push((at, stamp.size));
                         None
                     }
-                },
+                }
             });
         }
         let total: u64 = unknown.iter().map(|(_, size)| size).sum();
@@ -243,7 +242,9 @@ fn cache_dir() -> Option<PathBuf> {
 }
 
 fn now_nanos() -> i128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i128::try_from(d.as_nanos()).unwrap_or(i128::MAX))
 }
 
 fn today() -> u64 {

@@ -46,18 +46,21 @@ impl Missing {
         }
         line.push(')');
         match &self.why {
-            Why::Absent(None) => {}
             Why::Absent(Some(near)) => line += &format!("; there is {}", short(near)),
             Why::Unreadable(reason) => line += &format!("; {reason}"),
             Why::Outside(real) if *real != self.path => line += &format!("; it leads to {}", shown(real)),
-            Why::Outside(_) => {}
+            Why::Absent(None) | Why::Outside(_) => {}
         }
         line
     }
 }
 
 fn listed(missing: &[&Missing], main: &Path) -> String {
-    let mut text: String = missing.iter().take(LISTED).map(|m| format!("\n    {}", m.line(main))).collect();
+    let mut text = String::new();
+    for one in missing.iter().take(LISTED) {
+        text += "\n    ";
+        text += &one.line(main);
+    }
     if missing.len() > LISTED {
         text += &format!("\n    and {} more", missing.len() - LISTED);
     }
