@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod blender;
+pub mod check;
 pub mod config;
 pub mod dispatch;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod events;
 pub mod farm;
 pub mod geometry;
 pub mod heatmap;
+pub mod hindsight;
 pub mod job;
 pub mod node;
 pub mod plan;

@@ -23,6 +23,13 @@ pub(crate) enum Command {
     /// Render one frame of a .blend file on all nodes
     #[command(after_help = RENDER_EXAMPLES)]
     Render(Render),
+    /// Show where the time of a frame goes: the relative cost of every block
+    #[command(after_help = MAP_EXAMPLES)]
+    Map(Map),
+    /// Say what a render would do and how long it would take
+    Plan(Plan),
+    /// Measure how fast the nodes are
+    Bench(Bench),
     /// Say how far a job is, from its work directory
     Status(Status),
     /// Stitch the tiles of a work directory, or loose tiles, into one picture
@@ -32,6 +39,12 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Write a configuration file to begin with
     Init(Init),
+    /// Look at the nodes: what each is like, or what it needs
+    #[command(subcommand)]
+    Nodes(NodesCommand),
+    /// Drop what nodes keep of earlier renders
+    #[command(after_help = CLEAN_EXAMPLES)]
+    Clean(Clean),
     /// Print a completion script for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -49,9 +62,21 @@ const RENDER_EXAMPLES: &str = "Examples:
 A render that was stopped or killed goes on where it was: run the same command again.
 Exit codes: 0 done, 1 could not be completed, 2 wrong usage or input, 3 stopped and resumable.";
 
+const MAP_EXAMPLES: &str = "Examples:
+  tilectl map still_0001.png.tiles -o heat.png             from a render that was kept, or that still runs
+  tilectl map still.blend --frame 1 --quick -o heat.png    rendered with few samples, in seconds
+  tilectl map still.blend --frame 1 --detail 64x64 --style grey -o heat.png";
+
 const STITCH_EXAMPLES: &str = "Examples:
   tilectl stitch still_0001.png.tiles -o still.png
   tilectl stitch still_0001.png.tiles -o preview.png --partial";
+
+const CLEAN_EXAMPLES: &str = "Examples:
+  tilectl clean                  what was not used for 30 days, on all configured nodes
+  tilectl clean --keep 20GB      also the longest unused, until 20 GB are left
+  tilectl clean --all --node me@server
+
+Files of a scene that is being rendered stay in any case.";
 
 /// Which nodes take part.
 #[derive(Debug, Args)]
@@ -142,6 +167,12 @@ pub(crate) struct Render {
     /// Keep the work directory after success
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Also draw where the time went, as a PNG
+    #[arg(long, value_name = "HEAT.png")]
+    pub(crate) map: Option<PathBuf>,
+    /// Also write a report of the render, as one HTML file
+    #[arg(long, value_name = "REPORT.html")]
+    pub(crate) report: Option<PathBuf>,
     /// Render threads per node; Blender's own choice when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
@@ -162,7 +193,7 @@ pub(crate) struct Render {
 }
 
 /// How much is said, and to whom.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct OutputStyle {
     /// Print one JSON object per event on standard output
     #[arg(long)]
@@ -173,6 +204,97 @@ pub(crate) struct OutputStyle {
     /// Say more: why tiles are made the way they are, every tile, the plan
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Map {
+    /// A .blend file, the work directory of a render, or its picture
+    #[arg(value_name = "FILE.blend|DIR")]
+    pub(crate) file: PathBuf,
+    /// Frame number, for a .blend file
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) frame: Option<i32>,
+    /// Where the picture goes, a PNG
+    #[arg(short, long, value_name = "HEAT.png")]
+    pub(crate) output: Option<PathBuf>,
+    /// Render with a few samples only: seconds instead of a whole render, but blind to adaptive sampling
+    #[arg(long, conflicts_with = "samples")]
+    pub(crate) quick: bool,
+    /// Samples per pixel to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    pub(crate) samples: Option<u32>,
+    /// Size of a block in pixels
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub(crate) detail: Option<(u32, u32)>,
+    /// Colours: grey (black fastest, white slowest), viridis or turbo
+    #[arg(long, value_name = "STYLE", value_parser = ["grey", "viridis", "turbo"], default_value = "viridis")]
+    pub(crate) style: String,
+    /// Colours by orders of magnitude
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Lay the map over the finished picture
+    #[arg(long)]
+    pub(crate) overlay: bool,
+    /// Also write the blocks as a table
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Scene, if not the one that was active when the file was saved
+    #[arg(long, value_name = "S")]
+    pub(crate) scene: Option<String>,
+    /// Camera, if not the scene's own
+    #[arg(long, value_name = "C")]
+    pub(crate) camera: Option<String>,
+    /// Resolution percentage
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(1..=32_767))]
+    pub(crate) percentage: Option<u32>,
+    /// Render threads per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) scene: Scene,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) tiling: Tiling,
+    /// Draw the tiles over what they cost
+    #[arg(short, long, value_name = "PLAN.png")]
+    pub(crate) output: Option<PathBuf>,
+    /// Render threads per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// A .blend file to measure with, instead of the built-in scene
+    #[arg(value_name = "FILE.blend")]
+    pub(crate) file: Option<PathBuf>,
+    /// Frame number
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    pub(crate) frame: i32,
+    /// Show what was measured before
+    #[arg(long)]
+    pub(crate) show: bool,
+    /// Forget what was measured before
+    #[arg(long, conflicts_with = "show")]
+    pub(crate) clear: bool,
+    /// Render threads per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +328,41 @@ pub(crate) struct Init {
     /// Fill in the hosts of ~/.ssh/config that can be reached
     #[arg(long)]
     pub(crate) ssh_hosts: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
+    /// Reach all nodes at once, start Blender, try the device: one line each, and what to do about a failure
+    Check(NodesQuery),
+    /// Print the nodes that take part, without reaching them
+    List(NodesQuery),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesQuery {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Clean {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Drop what was not used for this many days
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) days: u32,
+    /// Drop also the longest unused until at most this much is left, for example 20GB
+    #[arg(long, value_name = "SIZE", value_parser = amount)]
+    pub(crate) keep: Option<u64>,
+    /// Drop everything that is not in use
+    #[arg(long, conflicts_with_all = ["days", "keep"])]
+    pub(crate) all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -243,6 +400,26 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     parse().ok_or_else(|| "write it as WIDTHxHEIGHT in pixels, for example 1920x1080".to_owned())
 }
 
+/// Bytes with a unit: `500MB`, `1.5 GB`.
+fn amount(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = match text[at..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        _ => f64::NAN,
+    };
+    let bytes = text[..at].parse::<f64>().unwrap_or(f64::NAN) * unit;
+    if bytes.is_finite() && bytes < 1e18 {
+        Ok(bytes as u64)
+    } else {
+        Err("write it as a number with B, kB, MB, GB or TB, for example 20GB".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +428,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn amounts_have_units() {
+        assert_eq!(amount("20GB"), Ok(20_000_000_000));
+        assert_eq!(amount("1.5 mb"), Ok(1_500_000));
+        assert_eq!(amount("7"), Ok(7));
+        for wrong in ["", "GB", "1.2.3", "5 apples", "-1", "1e30"] {
+            assert!(amount(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

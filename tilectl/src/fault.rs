@@ -31,7 +31,7 @@ pub(crate) fn report(error: &Error) -> ExitCode {
 }
 
 /// With a full stop, unless it ends with one of its own.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim_end();
     if text.ends_with(['.', '?', '!']) { text.to_owned() } else { format!("{text}.") }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 20] = [
+pub(super) const WORKER: [(&str, &str); 21] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
@@ -24,6 +24,7 @@ pub(super) const WORKER: [(&str, &str); 20] = [
     ("stitched.py", include_str!("worker/stitched.py")),
     ("store.py", include_str!("worker/store.py")),
     ("tiles.py", include_str!("worker/tiles.py")),
+    ("timing.py", include_str!("worker/timing.py")),
     ("wire.py", include_str!("worker/wire.py")),
     ("worker.py", include_str!("worker/worker.py")),
 ];

@@ -113,6 +113,11 @@ impl Wire {
             .log(printable(&log, 4000))
     }
 
+    /// How the login worked.
+    pub(crate) fn login(&self) -> String {
+        self.link.login()
+    }
+
     /// The link's last words.
     pub(crate) fn diagnosis(&mut self) -> String {
         printable(&self.link.diagnosis(), 2000)

@@ -279,6 +279,11 @@ impl Worker {
         }
     }
 
+    /// How the login worked, where there was one.
+    pub fn login(&self) -> String {
+        printable(&self.wire.login(), 200)
+    }
+
     /// The node's name.
     pub fn node(&self) -> &str {
         &self.node

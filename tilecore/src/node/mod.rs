@@ -29,11 +29,6 @@ pub trait Node: Send + Sync {
     /// How Blender is to be run there.
     fn spec(&self) -> &NodeSpec;
 
-    /// How the last link logged in, for a report to people; `None` where there is no login.
-    fn login(&self) -> Option<String> {
-        None
-    }
-
     /// Connects, logs in and starts `/bin/sh` there, which reads its commands from what is sent.
     ///
     /// # Errors
@@ -80,6 +75,11 @@ pub trait Link {
     /// # Errors
     /// When the connection broke.
     fn recv(&mut self, buffer: &mut [u8], wait: Duration) -> Result<Received>;
+
+    /// How the login worked, where there was one: which key did it.
+    fn login(&self) -> String {
+        String::new()
+    }
 
     /// The last words on standard error, if the place keeps them: for messages about a shell that ended early.
     fn diagnosis(&mut self) -> String {

@@ -16,12 +16,15 @@ use super::work::Work;
 use super::{Cancel, Options, Outcome};
 use crate::blender::TileDone;
 use crate::dispatch::{self, Action, Dispatch, Input};
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::events::{Event, Sink};
+use crate::heatmap::Style;
+use crate::hindsight;
 use crate::job::Request;
 use crate::node::{Node, Place};
 use crate::plan::Plan;
-use crate::state::{NodeRecord, Record, TileRecord, now};
+use crate::report;
+use crate::state::{History, NodeRecord, Record, TileRecord, now};
 
 /// How long the loop sleeps when nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
@@ -50,6 +53,8 @@ pub(super) struct Control<'a, 'b> {
     draining: bool,
     told: Instant,
     pub(super) target: Target,
+    /// What had to be said.
+    warnings: Vec<String>,
     /// The slot that finishes, and what came of it.
     pub(super) awaited: Option<usize>,
     pub(super) finished: Option<Result<Vec<FinishedFile>>>,
@@ -87,6 +92,7 @@ impl<'a, 'b> Control<'a, 'b> {
             draining: false,
             told: Instant::now(),
             target,
+            warnings: Vec::new(),
             awaited: None,
             finished: None,
         };
@@ -149,6 +155,14 @@ impl<'a, 'b> Control<'a, 'b> {
     }
 
     pub(super) fn emit(&mut self, event: Event) {
+        match &event {
+            Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Lost { node, reason, .. } | Event::Retired { node, reason, .. } => {
+                self.warnings.push(format!("{node}: {reason}"));
+            }
+            _ => {}
+        }
+        self.warnings.truncate(200);
         (self.sink)(event);
     }
 
@@ -166,6 +180,7 @@ impl<'a, 'b> Control<'a, 'b> {
         if result.is_ok() {
             self.part_ways();
         }
+        let result = result.and_then(|outcome| self.account(&outcome).map(|()| outcome));
         self.abort.store(true, Ordering::Relaxed);
         self.withdraw();
         // A work directory is worth keeping for its tiles.
@@ -175,6 +190,27 @@ impl<'a, 'b> Control<'a, 'b> {
             work.dir.remove()?;
         }
         result
+    }
+
+    /// Writes the report and the map of a finished render.
+    fn account(&self, outcome: &Outcome) -> Result<()> {
+        let Some(work) = self.work.as_ref().filter(|w| w.only.is_none()) else { return Ok(()) };
+        let history = History::read(&work.dir.root().join("state.ron"))?;
+        let png = outcome.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
+        let picture = png.then(|| outcome.output.clone());
+        let data = hindsight::report(&history, picture, self.warnings.clone());
+        let html = report::html(&data);
+        let own = work.dir.root().join("report.html");
+        for path in
+            [Some(&own).filter(|_| self.options.keep), self.options.report.as_ref()].into_iter().flatten()
+        {
+            std::fs::write(path, &html).at("write", path)?;
+        }
+        if let Some(path) = &self.options.map {
+            let canvas = hindsight::heat_map(&history)?.draw(Style::default());
+            std::fs::write(path, canvas.png()?).at("write", path)?;
+        }
+        Ok(())
     }
 
     /// Lets every node forget the job's spool, and waits a moment for it.
@@ -322,7 +358,7 @@ impl<'a, 'b> Control<'a, 'b> {
     fn stored(&mut self, slot: usize, tile: &Tile, done: TileDone) -> Result<()> {
         let node = self.seats[slot].name.clone();
         self.seats[slot].losses = 0;
-        let record = self.record(tile, node, done.bytes, done.sha256, done.seconds)?;
+        let record = self.record(tile, node, &done)?;
         self.rendered += 1;
         self.files.insert(tile.piece.id, record.file);
         self.emit(Event::Stored {
@@ -335,23 +371,17 @@ impl<'a, 'b> Control<'a, 'b> {
         self.feed(Input::Stored(slot, tile.piece.id, done.seconds))
     }
 
-    pub(super) fn record(
-        &mut self,
-        tile: &Tile,
-        node: String,
-        bytes: u64,
-        sha256: String,
-        seconds: f64,
-    ) -> Result<TileRecord> {
+    pub(super) fn record(&mut self, tile: &Tile, node: String, done: &TileDone) -> Result<TileRecord> {
         let record = TileRecord {
             picture: tile.piece.picture,
             region: tile.piece.region,
             rendered: tile.rendered,
             file: tile.into.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-            bytes,
-            sha256,
+            bytes: done.bytes,
+            sha256: done.sha256.clone(),
             node,
-            seconds,
+            seconds: done.seconds - done.sync,
+            sync_s: done.sync,
             at: now(),
         };
         if let Some(work) = self.work.as_mut() {

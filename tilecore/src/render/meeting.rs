@@ -13,7 +13,7 @@ use super::format::Format;
 use super::seat::{Seat, Stage};
 use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{Canvas, Work};
-use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileFormat};
+use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
@@ -164,7 +164,9 @@ impl Control<'_, '_> {
                     if let Some(work) = self.work.as_mut() {
                         work.adopted += 1;
                     }
-                    self.record(&tile, node.clone(), file.bytes, file.sha256, 0.0)?;
+                    // How long it took went with the connection that rendered it.
+                    let done = TileDone { bytes: file.bytes, sha256: file.sha256, ..TileDone::default() };
+                    self.record(&tile, node.clone(), &done)?;
                 }
                 self.measure(slot)
             }
@@ -491,7 +493,7 @@ impl Control<'_, '_> {
         };
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
-            at: now(),
+            at: now() - self.clock(),
             nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
         })?;
         let reasons = self.meeting.facts().map(|f| f.needs.reasons.clone()).unwrap_or_default();

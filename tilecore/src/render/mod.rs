@@ -47,6 +47,10 @@ pub struct Options {
     pub compression: Compression,
     /// Output format other than the scene's own.
     pub format: Option<Format>,
+    /// Where a map of the cost goes, a PNG.
+    pub map: Option<PathBuf>,
+    /// Where a report goes, an HTML file; one is always in the work directory.
+    pub report: Option<PathBuf>,
     /// Measure every slot with small renders before planning, even where nothing depends on it.
     pub measure: bool,
     /// Where measurements are kept between runs; nowhere when absent.
@@ -69,6 +73,8 @@ impl Options {
             keep: false,
             compression: Compression::default(),
             format: None,
+            map: None,
+            report: None,
             measure: false,
             bench: None,
             only: None,

@@ -46,6 +46,8 @@ pub(super) enum End {
 
 pub(super) struct Session<'a> {
     end: Option<End>,
+    /// Nothing has been rendered yet.
+    cold: bool,
     slot: &'a Slot,
     worker: &'a mut Worker,
     running: Option<Under>,
@@ -57,7 +59,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(slot: &'a Slot, worker: &'a mut Worker) -> Self {
         let now = Instant::now();
-        Self { end: None, slot, worker, running: None, fetching: None, heard: now, pinged: now }
+        Self { end: None, cold: true, slot, worker, running: None, fetching: None, heard: now, pinged: now }
     }
 
     /// Serves until told to stop or to start over (`Ok`), or until the link is gone.
@@ -138,7 +140,9 @@ impl<'a> Session<'a> {
         let Some(under) = self.running.take() else { return Ok(()) };
         match answer.and_then(|done| arrival::expected(&under.tile, done)) {
             Ok(done) => {
-                self.slot.report(Report::Rendered(id, done.seconds));
+                // The first tile builds the scene: that is no measure of the tiles to come.
+                let sync = if std::mem::take(&mut self.cold) { done.sync } else { 0.0 };
+                self.slot.report(Report::Rendered(id, done.seconds - sync));
                 self.next_while_fetching(under.tile, done)
             }
             Err(e) if e.kind() == Kind::Interrupted => {
@@ -288,6 +292,7 @@ impl<'a> Session<'a> {
             .map(|(rect, samples)| Ok(json!({"border": border(*rect, frame)?, "samples": samples})))
             .collect::<Result<Vec<_>>>()?;
         let request = json!({"picture": picture, "job": self.job(), "patches": patches, "seconds": seconds});
+        self.cold = false;
         let times: Times = self.worker.call("probe", request, Some(LONG), &mut || !slot.aborted())?;
         Ok(Report::Probed(times.seconds))
     }

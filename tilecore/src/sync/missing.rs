@@ -91,8 +91,12 @@ pub(crate) fn complaint(missing: &[Missing], main: &Path) -> Error {
     }
     if !outside.is_empty() {
         message.push(format!(
-            "{} that the scene needs may not leave this machine, because the project's folder does not hold them:{}",
-            counted(outside.len()),
+            "{} that the scene needs outside its own folder, and such files are not sent to nodes unasked:{}",
+            if outside.len() == 1 {
+                "there is 1 file".into()
+            } else {
+                format!("there are {} files", outside.len())
+            },
             listed(&outside, main)
         ));
         let real = outside.iter().filter_map(|m| match &m.why {

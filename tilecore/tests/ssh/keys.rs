@@ -55,14 +55,14 @@ fn every_type_of_key() {
 }
 
 #[test]
-fn the_node_says_how_it_logged_in() {
+fn the_link_says_how_it_logged_in() {
     let (server, home, place) = server_and_home();
     let (private, public) = home.key("id_ed25519", "ed25519", "");
     server.allow(&public);
     let node = from_spec(&NodeSpec::new("n", Place::Ssh(place)), &options(&home)).unwrap();
-    assert_eq!(node.login(), None);
-    assert_shell(&mut *node.link().unwrap());
-    assert_eq!(node.login(), Some(format!("key {}", private.display())));
+    let mut link = node.link().unwrap();
+    assert_shell(&mut *link);
+    assert_eq!(link.login(), format!("key {}", private.display()));
 }
 
 #[test]

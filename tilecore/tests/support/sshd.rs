@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const MISSING: &str = "is missing: run fixtures/setup.sh, which installs openssh-server and openssh-client";
+const MISSING: &str = "is missing: run fixtures/setup.sh --tests, which installs what these tests need";
 
 /// A running sshd. It stops listening when the value is dropped.
 pub struct Sshd {

@@ -57,8 +57,35 @@ def of(scene):
     return prefs.compute_device_type if prefs else "CPU"
 
 
+def trial(kind):
+    """Renders a few pixels on a device; answers with what went wrong, or None."""
+    if kind is None:
+        return None
+    scene = bpy.context.scene
+    render = scene.render
+    render.engine = "CYCLES"
+    render.resolution_x = render.resolution_y = 8
+    render.resolution_percentage = 100
+    render.use_compositing = render.use_sequencer = False
+    scene.cycles.samples = 1
+    scene.cycles.use_denoising = False
+    try:
+        choose(scene, kind)
+        bpy.ops.render.render()
+    except (Refused, RuntimeError) as e:
+        return str(e).strip()
+    return None
+
+
 def memory():
-    """Bytes of memory not in use, or None where the system does not say."""
+    """Bytes of memory that programs can have, or None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):

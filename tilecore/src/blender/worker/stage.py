@@ -16,6 +16,7 @@ import needs
 import progress
 import store
 import tiles
+import timing
 from wire import Refused
 
 
@@ -71,7 +72,8 @@ class Stage:
             raise Refused("unreadable", "Blender did not open the file")
 
     def do_devices(self, request):
-        return devices.listing()
+        """The devices here, and why the one that is to be tried does not work."""
+        return {"devices": devices.listing(), "fault": devices.trial(request.get("try"))}
 
     def do_files(self, request):
         """Every file that rendering these frames reads, as it stands in the .blend."""
@@ -214,7 +216,8 @@ class Stage:
                 os.unlink(draft)
             except OSError:
                 pass
-        return {"name": name, "bytes": size, "sha256": digest, "seconds": seconds, "effective": effective}
+        return {"name": name, "bytes": size, "sha256": digest, "seconds": seconds,
+                "sync": min(timing.sync_seconds(os.path.join(folder, name)), seconds), "effective": effective}
 
     def render(self, scene, border, path, request):
         r = scene.render

@@ -383,12 +383,12 @@ class Store:
         return {"bytes": size, "files": count, "free": self.free(), "path": self.root}
 
     def tidy(self, request):
-        """Removes what was not used for `days`, then the longest unused until at most `bytes` are left.
+        """Removes what was not used for `days`, then the longest unused until at most `keep` bytes are left.
 
         What a worker holds or receives stays, and so does content that lies in a tree that stays.
         """
         oldest = time.time() - float(request.get("days", 30)) * 86400
-        keep = request.get("bytes")
+        keep = request.get("keep")
         removed = 0
         # A tree is made of links and soon made again; a spool may be all that a broken connection left of a render.
         for kind, always in (("trees", keep is not None), ("spool", keep == 0)):

@@ -43,10 +43,9 @@ class Worker:
         try:
             while True:
                 request, payload = self.wire.receive()
-                if request is None:
-                    stop_now()
-                command = request.get("cmd")
+                command = request.get("cmd") if request else "stop"
                 if command == "stop":
+                    self.tidy_up()
                     stop_now()
                 elif command == "ping":
                     self.wire.reply(request, {"time": time.time()})
@@ -64,6 +63,12 @@ class Worker:
             traceback.print_exc()
             stop_now(70)
 
+    def tidy_up(self):
+        """What was asked for last, usually to forget a job's spool, still gets a moment."""
+        until = time.monotonic() + 1
+        while self.transfers.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.01)
+
     def cancel(self, request):
         target = request.get("target")
         with self.jobs.mutex:
@@ -79,6 +84,7 @@ class Worker:
         while True:
             request = self.transfers.get()
             self.answer(request, getattr(self.files, request["cmd"]))
+            self.transfers.task_done()
 
     def answer(self, request, function, *more):
         try:

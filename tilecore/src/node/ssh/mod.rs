@@ -18,8 +18,6 @@ mod tunnel;
 mod wire;
 mod words;
 
-use std::sync::{Mutex, PoisonError};
-
 pub use config::hosts;
 pub use options::{Prompt, SshOptions};
 
@@ -35,7 +33,6 @@ pub struct Ssh {
     spec: NodeSpec,
     route: Route,
     options: SshOptions,
-    login: Mutex<Option<String>>,
 }
 
 impl Ssh {
@@ -49,7 +46,7 @@ impl Ssh {
                 .remedy("Give it a place such as user@host."));
         };
         let route = Route::resolve(place, options)?;
-        Ok(Self { spec, route, options: options.clone(), login: Mutex::default() })
+        Ok(Self { spec, route, options: options.clone() })
     }
 }
 
@@ -62,16 +59,11 @@ impl Node for Ssh {
         &self.spec
     }
 
-    fn login(&self) -> Option<String> {
-        self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn link(&self) -> Result<Box<dyn Link>> {
         let target = &self.route.target;
         let wire = reach(&self.route, &self.options)?;
         let (session, key) = session::open(&wire, target, &self.options)?;
         tracing::debug!("logged in to {target} with {key}");
-        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
-        Ok(Box::new(Shell::start(session, wire, target)?))
+        Ok(Box::new(Shell::start(session, wire, target, key)?))
     }
 }

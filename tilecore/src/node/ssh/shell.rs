@@ -36,6 +36,7 @@ pub(super) struct Shell {
     session: Session,
     wire: Arc<Wire>,
     name: String,
+    login: String,
     tail: Vec<u8>,
     /// How long was waited without a byte from the server, in this and earlier calls. Time spent elsewhere does not
     /// count: nobody listened then.
@@ -45,7 +46,7 @@ pub(super) struct Shell {
 
 impl Shell {
     /// Starts the shell. It is called without arguments, so that any login shell there understands the command.
-    pub(super) fn start(session: Session, wire: Arc<Wire>, target: &Target) -> Result<Self> {
+    pub(super) fn start(session: Session, wire: Arc<Wire>, target: &Target, login: String) -> Result<Self> {
         let failed = |what: &str, e: &ssh2::Error| {
             Error::node(format!("{target} does not {what}: {}", lower(e.message())))
                 .remedy(format!("`ssh {} /bin/sh` must give you a shell there.", target.alias))
@@ -63,6 +64,7 @@ impl Shell {
             session,
             wire,
             name: target.to_string(),
+            login,
             tail: Vec::new(),
             silent: Duration::ZERO,
             asked: Duration::ZERO,
@@ -152,6 +154,11 @@ impl Link for Shell {
             }
             self.wait(left, false)?;
             self.drain();
+            if self.channel.wait_close().is_ok() {
+                // Without blocking this only looks; the server has closed the channel and will take nothing more.
+                return Err(Error::node(format!("the shell on {} ended", self.name))
+                    .remedy("See the node's log; it is tried again."));
+            }
         }
         Ok(())
     }
@@ -179,6 +186,10 @@ impl Link for Shell {
             }
             self.wait(left, true)?;
         }
+    }
+
+    fn login(&self) -> String {
+        self.login.clone()
     }
 
     fn diagnosis(&mut self) -> String {

@@ -88,7 +88,7 @@ fn stitch(
     let mut nans: Vec<_> =
         sources.iter().filter(|s| s.nans > 0).map(|s| (s.part.path.clone(), s.nans)).collect();
     nans.sort();
-    Ok(Summary { bytes: draft.finish()?, missing, disagreements, nans })
+    Ok(Summary { bytes: draft.finish()?, missing, converted: 0, disagreements, nans })
 }
 
 /// A part, open while the frame is within its lines.
