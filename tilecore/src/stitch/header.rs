@@ -67,6 +67,12 @@ impl Header {
         Ok(header)
     }
 
+    /// Width and height that the file at `path` says it has.
+    pub(super) fn size_of(path: &Path) -> Result<(u32, u32)> {
+        let mut file = BufReader::with_capacity(64, File::open(path).at("open", path)?);
+        Ok(image_header(&mut file, path)?.size)
+    }
+
     /// Reads up to the first byte of pixels.
     pub(super) fn parse(input: &mut dyn Read, path: &Path, size: Frame) -> Result<Self> {
         let bad = |what: &str| damaged(path, what);
