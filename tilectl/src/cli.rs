@@ -69,7 +69,9 @@ const MAP_EXAMPLES: &str = "Examples:
 
 const STITCH_EXAMPLES: &str = "Examples:
   tilectl stitch still_0001.png.tiles -o still.png
-  tilectl stitch still_0001.png.tiles -o preview.png --partial";
+  tilectl stitch still_0001.png.tiles -o preview.png --partial
+  tilectl stitch --grid 8x8 t_*.png -o out.png
+  tilectl stitch --pattern 'tile_{x}_{y}.png' -o out.png";
 
 const CLEAN_EXAMPLES: &str = "Examples:
   tilectl clean                  what was not used for 30 days, on all configured nodes
@@ -376,8 +378,15 @@ pub(crate) struct Status {
 
 #[derive(Debug, Args)]
 pub(crate) struct Stitch {
-    /// A work directory
-    pub(crate) dir: PathBuf,
+    /// A work directory, or loose tiles with --grid
+    #[arg(value_name = "DIR|TILE", required_unless_present = "pattern")]
+    pub(crate) tiles: Vec<PathBuf>,
+    /// The tiles lie so many side by side and one above the other, in the order of their names
+    #[arg(long, value_name = "COLUMNSxROWS")]
+    pub(crate) grid: Option<String>,
+    /// The tiles' names say where they belong: {x} and {y} stand for columns and rows, or for pixels
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["grid", "tiles"])]
+    pub(crate) pattern: Option<String>,
     /// Where the picture goes
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,

@@ -388,6 +388,7 @@ impl<'a, 'b> Control<'a, 'b> {
             work.dir.append(&Record::Tile(record.clone()))?;
             work.tiles.retain(|t| t.file != record.file);
             work.tiles.push(record.clone());
+            work.show(&record);
         }
         Ok(record)
     }

@@ -490,7 +490,9 @@ impl Control<'_, '_> {
             dir,
             tiles,
             only: self.options.only.clone(),
+            preview: None,
         };
+        work.begin_preview();
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
             at: now() - self.clock(),
