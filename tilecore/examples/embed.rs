@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example embed -- SCENE.blend [NODE]...`
 //!
-//! A node is what `tilectl --node` takes: `local`, `me@server,threads=8`. After a minute it gives up.
+//! A node is what `tilectl --node` takes: `local`, `me@server,threads=8`. After ten minutes it gives up.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn render() -> tilecore::Result<Image> {
     // Any thread can stop it: once lets running tiles finish, twice ends it at once.
     let cancel = running.cancel();
     std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_secs(600));
         cancel.stop();
         cancel.stop();
     });

@@ -1,7 +1,7 @@
 //! Exact distributed rendering of Blender frames.
 //!
 //! A tile's way through the system: [`geometry`] says where it is, [`job`] what it is a tile of, [`node`] is the place
-//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`bench`] remembers how
+//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`mod@bench`] remembers how
 //! fast a node was, [`plan`] cuts the frame,
 //! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
 //! all. [`render`] is where it all comes together; it tells what happens as [`events`]. A program that wants a picture

@@ -83,7 +83,7 @@ Files of a scene that is being rendered stay in any case.";
 /// Which nodes take part.
 #[derive(Debug, Args)]
 pub(crate) struct Nodes {
-    /// A node: local, [user@]host[:port] or a name from the config; options after commas (threads=4, blender=PATH, device=OPTIX, slots=2, name=a, cache=DIR, nice=10, env=NAME:VALUE)
+    /// A node: local, [user@]host[:port] or a name from the config; options after commas (threads=4, blender=PATH, device=OPTIX, slots=2, name=a, cache=DIR, nice=10, patience=SECONDS, env=NAME:VALUE)
     #[arg(long = "node", value_name = "SPEC")]
     pub(crate) nodes: Vec<String>,
     /// Configuration file, if not tilectl.ron beside the .blend or here, or ~/.config/tilectl/config.ron

@@ -103,8 +103,12 @@ impl Worker {
                 Ok(None) if patience.is_none_or(|patience| began.elapsed() < patience) => continue,
                 Ok(None) => {
                     let words = self.wire.diagnosis();
-                    return Err(Error::node(format!("the shell on node {} said nothing", self.node))
-                        .remedy("Check that /bin/sh runs there when you log in by hand.")
+                    return Err(Error::node(format!(
+                        "the shell on node {} said nothing for {} s",
+                        self.node,
+                        began.elapsed().as_secs()
+                    ))
+                    .remedy("Check that /bin/sh runs there when you log in by hand, or let it take longer with patience=SECONDS.")
                         .log(words));
                 }
                 Err(e) => {

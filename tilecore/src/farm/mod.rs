@@ -190,6 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn a_render_that_waits_for_a_node_can_be_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let scene = dir.path().join("a.blend");
+        std::fs::write(&scene, b"BLENDER-v304").unwrap();
+        // It is asked for a shell and does not answer.
+        let mute = ["/bin/sh", "-c", "exec sleep 3600"].map(String::from).to_vec();
+        let farm = Farm::new().with_spec(&NodeSpec::new("mute", Place::Command(mute))).unwrap();
+        let mut running = farm.start(Job::new(&scene, 1)).unwrap();
+        let first = running.events().next();
+        assert!(matches!(&first, Some(Event::Connecting { node, .. }) if node == "mute"), "{first:?}");
+        running.cancel().stop();
+        assert_eq!(running.wait().unwrap_err().kind(), crate::error::Kind::Interrupted);
+        // Letting go of it stops it, too.
+        let running = farm.start(Job::new(&scene, 1)).unwrap();
+        let cancel = running.cancel();
+        drop(running);
+        assert!(cancel.aborts());
+    }
+
+    #[test]
     fn what_cannot_be_rendered_is_an_error_from_every_way_in() {
         let (farm, job) = (Farm::local(), Job::new("/no/such.blend", 1));
         let errors = [
