@@ -112,9 +112,12 @@ def why_whole(scene, own, sources, pictures):
         return sources.whole
     for picture in pictures:
         engine = picture.render.engine
-        if not compat.engine_is_cycles(picture):
+        if engine in compat.RASTERIZERS:
             return (f"{compat.engine_name(engine)} looks at the whole picture while it renders, "
                     f"so tiles of the scene {picture.name!r} would not fit together exactly")
+        if not compat.engine_is_cycles(picture):
+            return (f"the scene {picture.name!r} is rendered by {compat.engine_name(engine)}, and only of Cycles is it "
+                    "known that tiles fit together exactly")
         cycles = picture.cycles
         if getattr(cycles, "use_guiding", False) and compat.cycles_build().get("with_path_guiding"):
             return (f"path guiding is on in the scene {picture.name!r}, and it learns from the pixels "
