@@ -18,7 +18,7 @@ const SEEDS: u64 = 9;
 /// What the planner is told of the costs.
 #[derive(Clone, Copy, PartialEq)]
 enum Told {
-    /// A probe's map: a third as many cells a side, each a tenth off.
+    /// What a probe measures: a coarse map, rates and fixed costs, all a little wrong.
     Probed,
     /// Nothing about the frame.
     Uniform,
@@ -217,10 +217,14 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The map a probe would give: coarser, and every cell a little wrong.
-fn probed(truth: &CostMap, chance: &mut Chance) -> CostMap {
+/// The map a probe would give: eight patches on every slot, as far as the truth has cells, each a little wrong.
+fn probed(truth: &CostMap, slots: usize, chance: &mut Chance) -> CostMap {
     let frame = truth.frame();
-    let (columns, rows) = (truth.cells().columns.div_ceil(3), truth.cells().rows.div_ceil(3));
+    let cells = truth.cells();
+    let patches = (8 * slots).max(24) as f64;
+    let finer = (f64::from(cells.columns * cells.rows) / patches).sqrt().max(1.0);
+    let coarse = |n: u32| (f64::from(n) / finer).round().max(1.0) as u32;
+    let (columns, rows) = (coarse(cells.columns), coarse(cells.rows));
     let mut cost = Vec::new();
     for row in 0..rows {
         for column in 0..columns {
@@ -245,7 +249,7 @@ fn work(case: &Case, tiling: Tiling, seed: u64) -> (Work, Vec<NodeModel>) {
             frame: truth.frame(),
             todo: vec![truth.frame().rect()],
             cost: if case.told == Told::Probed {
-                probed(truth, &mut chance)
+                probed(truth, case.world.nodes.len() - case.late, &mut chance)
             } else {
                 CostMap::uniform(truth.frame())
             },
@@ -259,7 +263,11 @@ fn work(case: &Case, tiling: Tiling, seed: u64) -> (Work, Vec<NodeModel>) {
             if case.told == Told::Nothing {
                 NodeModel::unknown(n.model.name.clone())
             } else {
-                NodeModel { rate: n.model.rate * chance.factor(0.1), fixed_s: 0.1, ..n.model.clone() }
+                NodeModel {
+                    rate: n.model.rate * chance.factor(0.1),
+                    fixed_s: n.model.fixed_s * chance.factor(0.3),
+                    ..n.model.clone()
+                }
             }
         })
         .collect();

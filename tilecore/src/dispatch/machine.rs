@@ -81,6 +81,8 @@ pub struct Dispatch {
     /// When the waiting work would be done if it could be cut at will, and for how many more inputs this holds.
     pub(super) horizon: Option<(f64, usize)>,
     pub(super) next_piece: u64,
+    /// When late tiles were last looked for.
+    pub(super) looked_at: f64,
     cost: f64,
     cost_done: f64,
     pixels: u64,
@@ -122,6 +124,7 @@ impl Dispatch {
             reconsider: false,
             horizon: None,
             next_piece: 0,
+            looked_at: f64::NEG_INFINITY,
             cost: 0.0,
             cost_done: 0.0,
             pixels: 0,
@@ -317,14 +320,17 @@ impl Dispatch {
             let lesson = s.learn(r.cost, seconds - r.switch, variance, r.pace_variance());
             let region = self.ledger.get(r.part).region;
             self.introduce();
+            let mut redraw = false;
             if let Some(lesson) = lesson {
-                self.terrain.learn(r.picture, region, lesson);
+                redraw = self.terrain.learn(r.picture, region, lesson);
                 r.cost *= lesson.off.exp();
             }
             r.expected = seconds;
             r.variance = r.pace_variance();
             self.slots[slot].running = Some(r);
-            self.redraw();
+            if redraw {
+                self.redraw();
+            }
             return;
         }
         self.slots[slot].running = Some(r);

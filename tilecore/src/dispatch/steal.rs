@@ -46,7 +46,10 @@ impl Dispatch {
     /// What is to be done about slow and stalled slots.
     pub(super) fn look_after(&mut self, now: f64, actions: &mut Vec<Action>) {
         self.restart_stalled(now, actions);
-        if self.phase == Phase::Handing && self.options.steal {
+        // Nothing new is to be seen sooner than a fraction of what a tile costs by itself.
+        let pause = self.extra(None, 0) / 4.0;
+        if self.phase == Phase::Handing && self.options.steal && now - self.looked_at >= pause {
+            self.looked_at = now;
             self.reclaim(now, actions);
         }
     }
