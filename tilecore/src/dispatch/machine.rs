@@ -322,8 +322,8 @@ impl Dispatch {
             self.introduce();
             let mut redraw = false;
             if let Some(lesson) = lesson {
-                redraw = self.terrain.learn(r.picture, region, lesson);
                 r.cost *= lesson.off.exp();
+                redraw = self.terrain.learn(r.picture, region, r.cost, lesson);
             }
             r.expected = seconds;
             r.variance = r.pace_variance();
@@ -348,7 +348,7 @@ impl Dispatch {
         self.introduce();
         if let Some(lesson) = lesson {
             let region = self.ledger.get(r.part).region;
-            if self.terrain.learn(r.picture, region, lesson) {
+            if self.terrain.learn(r.picture, region, r.cost * lesson.off.exp(), lesson) {
                 self.redraw();
             }
         }
@@ -389,7 +389,10 @@ impl Dispatch {
             return;
         }
         let (picture, region) = (self.ledger.get(part).picture, self.ledger.get(part).region);
-        let cost = self.terrain.cost_of(picture, region);
+        let cost = match self.ledger.get(part).known {
+            Some(factor) => factor * self.terrain.measured_cost_of(picture, region),
+            None => self.terrain.cost_of(picture, region),
+        };
         self.ledger.set_queued(part, Some(cost));
         self.pool.push(picture, cost, part);
     }

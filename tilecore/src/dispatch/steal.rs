@@ -74,6 +74,11 @@ impl Dispatch {
         paced.sort_by(latest_first);
         let cut = self.to_be_cut(now, &paced).len();
         for late in paced.into_iter().take(cut) {
+            let (picture, region) = (self.ledger.get(late.part).picture, self.ledger.get(late.part).region);
+            let factor = late.cost / self.terrain.measured_cost_of(picture, region);
+            if factor.is_finite() && factor > 0.0 {
+                self.ledger.set_known(late.part, factor);
+            }
             self.put_back(late.part);
             // Whatever comes of it is smaller than what was given up, so this comes to an end.
             self.cut_off(late.part, 0.5);
