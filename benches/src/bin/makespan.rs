@@ -18,7 +18,7 @@ const SEEDS: u64 = 9;
 /// What the planner is told of the costs.
 #[derive(Clone, Copy, PartialEq)]
 enum Told {
-    /// A probe's map: a third as many cells a side, each a tenth off.
+    /// What a probe measures: a coarse map, rates and fixed costs, all a little wrong.
     Probed,
     /// Nothing about the frame.
     Uniform,
@@ -217,10 +217,14 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The map a probe would give: coarser, and every cell a little wrong.
-fn probed(truth: &CostMap, chance: &mut Chance) -> CostMap {
+/// The map a probe would give: eight patches on every slot, as far as the truth has cells, each a little wrong.
+fn probed(truth: &CostMap, slots: usize, chance: &mut Chance) -> CostMap {
     let frame = truth.frame();
-    let (columns, rows) = (truth.cells().columns.div_ceil(3), truth.cells().rows.div_ceil(3));
+    let cells = truth.cells();
+    let patches = (8 * slots).max(24) as f64;
+    let finer = (f64::from(cells.columns * cells.rows) / patches).sqrt().max(1.0);
+    let coarse = |n: u32| (f64::from(n) / finer).round().max(1.0) as u32;
+    let (columns, rows) = (coarse(cells.columns), coarse(cells.rows));
     let mut cost = Vec::new();
     for row in 0..rows {
         for column in 0..columns {
@@ -245,7 +249,7 @@ fn work(case: &Case, tiling: Tiling, seed: u64) -> (Work, Vec<NodeModel>) {
             frame: truth.frame(),
             todo: vec![truth.frame().rect()],
             cost: if case.told == Told::Probed {
-                probed(truth, &mut chance)
+                probed(truth, case.world.nodes.len() - case.late, &mut chance)
             } else {
                 CostMap::uniform(truth.frame())
             },
@@ -259,7 +263,11 @@ fn work(case: &Case, tiling: Tiling, seed: u64) -> (Work, Vec<NodeModel>) {
             if case.told == Told::Nothing {
                 NodeModel::unknown(n.model.name.clone())
             } else {
-                NodeModel { rate: n.model.rate * chance.factor(0.1), fixed_s: 0.1, ..n.model.clone() }
+                NodeModel {
+                    rate: n.model.rate * chance.factor(0.1),
+                    fixed_s: n.model.fixed_s * chance.factor(0.3),
+                    ..n.model.clone()
+                }
             }
         })
         .collect();
@@ -277,7 +285,7 @@ fn ours(case: &Case, seed: u64) -> (f64, usize, f64) {
     let plan = plan(work, &models).unwrap();
     let out = run(&World { limit_s: 2000.0, ..case.world.clone() }, &plan, Options::default(), seed);
     assert!(out.violations.is_empty(), "{}: {:?}", case.name, out.violations);
-    if std::env::var("TRACE").is_ok() && seed == 3 {
+    if std::env::var("TRACE").is_ok() && seed == std::env::var("SEED").map_or(3, |s| s.parse().unwrap()) {
         let mut r = out.rendered.clone();
         r.sort_by(|a, b| a.2.total_cmp(&b.2));
         for (slot, piece, from, to) in r {
@@ -369,8 +377,19 @@ fn cold(case: &Case, seed: u64) -> f64 {
 
 fn main() {
     let wanted = std::env::args().nth(1);
-    let cases: Vec<Case> =
-        cases().into_iter().filter(|c| wanted.as_ref().is_none_or(|w| c.name.contains(w.as_str()))).collect();
+    let cases: Vec<Case> = cases()
+        .into_iter()
+        .map(|mut c| {
+            match std::env::var("TOLD").as_deref() {
+                Ok("nothing") => c.told = Told::Nothing,
+                Ok("uniform") => c.told = Told::Uniform,
+                _ => {}
+            }
+            c
+        })
+        .into_iter()
+        .filter(|c| wanted.as_ref().is_none_or(|w| c.name.contains(w.as_str())))
+        .collect();
     println!(
         "Seconds on a virtual clock, medians of {SEEDS} runs; in brackets times the ideal. `never`: it does not end.\n"
     );
@@ -395,9 +414,14 @@ fn main() {
         .par_iter()
         .map(|case| {
             let best = ideal(&case.world);
-            let runs: Vec<_> = (if std::env::var("DBG").is_ok() { 3..4 } else { 0..SEEDS })
-                .map(|seed| ours(case, seed))
-                .collect();
+            let runs: Vec<_> = (if std::env::var("DBG").is_ok() {
+                let s: u64 = std::env::var("SEED").map_or(3, |s| s.parse().unwrap());
+                s..s + 1
+            } else {
+                0..SEEDS
+            })
+            .map(|seed| ours(case, seed))
+            .collect();
             let over = |f: &dyn Fn(u64) -> f64| median((0..3).map(f).collect());
             let heavy = case.world.nodes.len() > 500;
             let others = [

@@ -259,7 +259,7 @@ impl Dispatch {
         }
     }
 
-    fn cut_off(&mut self, part: PartId, share: f64) -> Option<PartId> {
+    pub(super) fn cut_off(&mut self, part: PartId, share: f64) -> Option<PartId> {
         let (picture, region) = (self.ledger.get(part).picture, self.ledger.get(part).region);
         let halves = cut(self.terrain.map(picture)?, region, share, MinSide(self.least_side()))?;
         self.dequeue(part);

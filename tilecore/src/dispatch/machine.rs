@@ -81,6 +81,8 @@ pub struct Dispatch {
     /// When the waiting work would be done if it could be cut at will, and for how many more inputs this holds.
     pub(super) horizon: Option<(f64, usize)>,
     pub(super) next_piece: u64,
+    /// When late tiles were last looked for.
+    pub(super) looked_at: f64,
     cost: f64,
     cost_done: f64,
     pixels: u64,
@@ -122,6 +124,7 @@ impl Dispatch {
             reconsider: false,
             horizon: None,
             next_piece: 0,
+            looked_at: f64::NEG_INFINITY,
             cost: 0.0,
             cost_done: 0.0,
             pixels: 0,
@@ -317,14 +320,17 @@ impl Dispatch {
             let lesson = s.learn(r.cost, seconds - r.switch, variance, r.pace_variance());
             let region = self.ledger.get(r.part).region;
             self.introduce();
+            let mut redraw = false;
             if let Some(lesson) = lesson {
-                self.terrain.learn(r.picture, region, lesson);
                 r.cost *= lesson.off.exp();
+                redraw = self.terrain.learn(r.picture, region, r.cost, lesson);
             }
             r.expected = seconds;
             r.variance = r.pace_variance();
             self.slots[slot].running = Some(r);
-            self.redraw();
+            if redraw {
+                self.redraw();
+            }
             return;
         }
         self.slots[slot].running = Some(r);
@@ -342,7 +348,7 @@ impl Dispatch {
         self.introduce();
         if let Some(lesson) = lesson {
             let region = self.ledger.get(r.part).region;
-            if self.terrain.learn(r.picture, region, lesson) {
+            if self.terrain.learn(r.picture, region, r.cost * lesson.off.exp(), lesson) {
                 self.redraw();
             }
         }
@@ -383,7 +389,10 @@ impl Dispatch {
             return;
         }
         let (picture, region) = (self.ledger.get(part).picture, self.ledger.get(part).region);
-        let cost = self.terrain.cost_of(picture, region);
+        let cost = match self.ledger.get(part).known {
+            Some(factor) => factor * self.terrain.measured_cost_of(picture, region),
+            None => self.terrain.cost_of(picture, region),
+        };
         self.ledger.set_queued(part, Some(cost));
         self.pool.push(picture, cost, part);
     }

@@ -16,6 +16,8 @@ pub(super) type PartId = usize;
 pub(super) struct Part {
     pub(super) picture: u32,
     pub(super) region: Rect,
+    /// What it costs for sure, as a factor on the map that was measured: it was rendered far enough to tell.
+    pub(super) known: Option<f64>,
     /// The cost under which it waits in the pool, if it does.
     pub(super) queued: Option<f64>,
     pub(super) parent: Option<PartId>,
@@ -67,6 +69,7 @@ impl Ledger {
         self.parts.push(Part {
             picture,
             region,
+            known: None,
             queued: None,
             parent,
             children: Vec::new(),
@@ -84,6 +87,9 @@ impl Ledger {
         let (picture, tried) = (self.parts[part].picture, self.parts[part].tried.clone());
         let a = self.push(picture, regions.0, Some(part), tried.clone());
         let b = self.push(picture, regions.1, Some(part), tried);
+        for child in [a, b] {
+            self.parts[child].known = self.parts[part].known;
+        }
         self.parts[part].children = vec![a, b];
         (a, b)
     }
@@ -99,7 +105,12 @@ impl Ledger {
 
     /// Notes that the part was put back while it was rendered.
     pub(super) fn reclaim(&mut self, part: PartId) {
-        self.parts[part].reclaimed += 1;
+        self.parts[part].reclaimed = self.parts[part].reclaimed.saturating_add(1);
+    }
+
+    /// Notes what the part costs for sure, as a factor on the map that was measured.
+    pub(super) fn set_known(&mut self, part: PartId, factor: f64) {
+        self.parts[part].known = Some(factor);
     }
 
     pub(super) fn part_of(&self, piece: u64) -> Option<PartId> {

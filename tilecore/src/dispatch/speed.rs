@@ -13,7 +13,7 @@ const LIKE_OTHERS: f64 = 3.0;
 /// The same for a rate that a probe or an earlier run measured: a fifth more or less.
 const MEASURED: f64 = 0.03;
 /// The same for a fixed cost.
-const FIXED: f64 = 0.3;
+const FIXED: f64 = 0.5;
 /// What the same piece differs by when it is rendered again.
 const NOISE: f64 = 0.001;
 /// How much of a rate may have changed from one piece to the next.

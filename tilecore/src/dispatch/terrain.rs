@@ -62,6 +62,13 @@ impl Terrain {
             .map_or(0.0, |g| g.map.cost_of(region.grown(self.overlap, g.map.frame())))
     }
 
+    /// The same by the map that was measured, whatever was learnt since.
+    pub(super) fn measured_cost_of(&self, picture: u32, region: Rect) -> f64 {
+        self.grounds
+            .get(picture as usize)
+            .map_or(0.0, |g| g.base.cost_of(region.grown(self.overlap, g.base.frame())))
+    }
+
     /// The region's own cost by the map that was measured; adds up whatever is learnt.
     pub(super) fn base_cost_of(&self, picture: u32, region: Rect) -> f64 {
         self.grounds.get(picture as usize).map_or(0.0, |g| g.base.cost_of(region))
@@ -89,10 +96,12 @@ impl Terrain {
         self.learnt
     }
 
-    /// Notes what a piece said about its region; returns whether it is time to redraw.
-    pub(super) fn learn(&mut self, picture: u32, region: Rect, lesson: Lesson) -> bool {
+    /// Notes what a piece said about its region, which costs this much by it; returns whether it is time to redraw.
+    pub(super) fn learn(&mut self, picture: u32, region: Rect, cost: f64, lesson: Lesson) -> bool {
+        // Against the map that was measured: the present one contains earlier corrections.
+        let off = (cost / self.measured_cost_of(picture, region)).ln();
         let Some(ground) = self.grounds.get_mut(picture as usize) else { return false };
-        ground.learn(region, lesson.off);
+        ground.learn(region, off);
         // Old misjudgements count less and less: the maps were better when the later pieces were cut.
         self.squares = 0.95 * self.squares + lesson.excess;
         self.seen = 0.95 * self.seen + 1.0;
@@ -136,8 +145,6 @@ impl Ground {
     }
 
     fn learn(&mut self, region: Rect, off: f64) {
-        // Against the map that was measured: the present one contains earlier corrections.
-        let off = off + (self.map.cost_of(region) / self.base.cost_of(region)).ln();
         if !off.is_finite() {
             return;
         }
