@@ -191,12 +191,10 @@ fn nodes(history: &History, began_at: f64) -> Vec<NodeReport> {
                 node.cores = seen.cores;
                 node.rate = seen.rate.or(node.rate);
             }
-            Record::Tile(tile) => {
-                if tile.seconds > 0.0 {
-                    let from = to_s - tile.seconds;
-                    span(SpanKind::Sync, from - tile.sync_s, from, None, None);
-                    span(SpanKind::Tile, from, to_s, Some(tile.region), None);
-                }
+            Record::Tile(tile) if tile.seconds > 0.0 => {
+                let from = to_s - tile.seconds;
+                span(SpanKind::Sync, from - tile.sync_s, from, None, None);
+                span(SpanKind::Tile, from, to_s, Some(tile.region), None);
             }
             Record::Failed { reason, region, .. } => {
                 span(SpanKind::Failed, (to_s - 0.1).max(before), to_s, Some(*region), Some(reason.clone()));

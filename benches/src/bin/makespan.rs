@@ -285,23 +285,6 @@ fn ours(case: &Case, seed: u64) -> (f64, usize, f64) {
     let plan = plan(work, &models).unwrap();
     let out = run(&World { limit_s: 2000.0, ..case.world.clone() }, &plan, Options::default(), seed);
     assert!(out.violations.is_empty(), "{}: {:?}", case.name, out.violations);
-    if std::env::var("TRACE").is_ok() && seed == std::env::var("SEED").map_or(3, |s| s.parse().unwrap()) {
-        let mut r = out.rendered.clone();
-        r.sort_by(|a, b| a.2.total_cmp(&b.2));
-        for (slot, piece, from, to) in r {
-            let kept = out.stored.contains(&(piece.picture, piece.region));
-            println!(
-                "  {slot:3} {from:7.2} {to:7.2} {:6.2} {:5} {} cost {:.0}",
-                to - from,
-                piece.id,
-                piece.region,
-                case.world.cost_of(piece.picture, piece.region)
-            );
-            if !kept {
-                println!("      WASTED")
-            }
-        }
-    }
     if !out.is_complete() {
         println!("{}: {:?} after {:.1} s", case.name, out.end, out.seconds);
     }
@@ -377,19 +360,8 @@ fn cold(case: &Case, seed: u64) -> f64 {
 
 fn main() {
     let wanted = std::env::args().nth(1);
-    let cases: Vec<Case> = cases()
-        .into_iter()
-        .map(|mut c| {
-            match std::env::var("TOLD").as_deref() {
-                Ok("nothing") => c.told = Told::Nothing,
-                Ok("uniform") => c.told = Told::Uniform,
-                _ => {}
-            }
-            c
-        })
-        .into_iter()
-        .filter(|c| wanted.as_ref().is_none_or(|w| c.name.contains(w.as_str())))
-        .collect();
+    let cases: Vec<Case> =
+        cases().into_iter().filter(|c| wanted.as_ref().is_none_or(|w| c.name.contains(w.as_str()))).collect();
     println!(
         "Seconds on a virtual clock, medians of {SEEDS} runs; in brackets times the ideal. `never`: it does not end.\n"
     );
@@ -414,14 +386,7 @@ fn main() {
         .par_iter()
         .map(|case| {
             let best = ideal(&case.world);
-            let runs: Vec<_> = (if std::env::var("DBG").is_ok() {
-                let s: u64 = std::env::var("SEED").map_or(3, |s| s.parse().unwrap());
-                s..s + 1
-            } else {
-                0..SEEDS
-            })
-            .map(|seed| ours(case, seed))
-            .collect();
+            let runs: Vec<_> = (0..SEEDS).map(|seed| ours(case, seed)).collect();
             let over = |f: &dyn Fn(u64) -> f64| median((0..3).map(f).collect());
             let heavy = case.world.nodes.len() > 500;
             let others = [
@@ -449,11 +414,11 @@ fn main() {
         );
         for other in others {
             if other.is_finite() {
-                print!(" {:6.2}", other / best)
+                print!(" {:6.2}", other / best);
             } else if other.is_nan() {
-                print!("      -")
+                print!("      -");
             } else {
-                print!("  never")
+                print!("  never");
             }
         }
         println!();

@@ -177,7 +177,7 @@ impl Slot {
     fn learn_uplink(&mut self, pixels: u64, seconds: f64) {
         if pixels > 0 && seconds >= 0.0 && seconds.is_finite() {
             let seen = seconds / pixels as f64;
-            self.uplink = if self.stored == 0 { seen } else { (self.uplink + seen) / 2.0 };
+            self.uplink = if self.stored == 0 { seen } else { f64::midpoint(self.uplink, seen) };
         }
     }
 }

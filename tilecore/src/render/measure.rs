@@ -29,16 +29,16 @@ impl Control<'_, '_> {
         let Some(work) = self.work.as_ref() else { return Ok(()) };
         let Some(canvas) = work.canvases.first() else { return Ok(()) };
         self.seats[slot].patches = probe::first(canvas.region, work.identity.samples);
-        self.ask(slot)
+        self.ask(slot);
+        Ok(())
     }
 
     /// Sends the slot's patches to it.
-    fn ask(&mut self, slot: usize) -> Result<()> {
-        let Some(canvas) = self.work.as_ref().and_then(|w| w.canvases.first()) else { return Ok(()) };
+    fn ask(&self, slot: usize) {
+        let Some(canvas) = self.work.as_ref().and_then(|w| w.canvases.first()) else { return };
         let seat = &self.seats[slot];
         let picture = Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() };
         seat.order(Order::Probe(Box::new(picture), canvas.frame, seat.patches.clone(), 600.0));
-        Ok(())
     }
 
     /// The slot's answer: first its rate, then, where the picture is worth it, a map of its cost.
@@ -64,7 +64,8 @@ impl Control<'_, '_> {
             if !patches.is_empty() {
                 self.meeting.mapper = Some(slot);
                 self.seats[slot].patches = patches;
-                return self.ask(slot);
+                self.ask(slot);
+                return Ok(());
             }
         }
         self.remember(slot);

@@ -174,38 +174,6 @@ impl Run<'_> {
             let now = f64::from_bits(bits);
             let Some(input) = self.happen(now, event, &mut joined) else { continue };
             self.out.seconds = now;
-            if std::env::var("DBGX").is_ok() && now > 1999.0 {
-                eprintln!(
-                    "DBG {now} {:?} pool {} idle {:?} var {} phase {:?} done {}",
-                    dispatch.progress(now),
-                    dispatch.pool.cost(),
-                    dispatch.idle,
-                    dispatch.terrain.variance(),
-                    dispatch.phase,
-                    dispatch.ledger.all_done()
-                );
-                for pic in dispatch.pool.pictures().collect::<Vec<_>>() {
-                    for (c, part) in dispatch.pool.costliest(pic).take(3) {
-                        eprintln!("DBGP {c} {:?}", dispatch.ledger.get(part));
-                    }
-                }
-                for (i, s) in dispatch.slots.iter().enumerate() {
-                    eprintln!(
-                        "DBGS {i} {:?} free {} var {:?} rate {} true {} fixed {} running {:?} deliv {:?} troubles {} patience {}",
-                        s.state,
-                        s.free_at(now),
-                        s.speed,
-                        s.model.rate,
-                        self.world.nodes[i].model.rate,
-                        s.model.fixed_s,
-                        s.running,
-                        s.delivering,
-                        s.troubles,
-                        s.patience
-                    );
-                }
-                return;
-            } //DBGX
             for action in dispatch.on(now, input.clone()) {
                 if self.act(now, action) {
                     return;
