@@ -6,7 +6,10 @@ use std::io::Write;
 
 use exr::prelude::*;
 
-fn channels(path: &str) -> Result<BTreeMap<String, (Vec2<usize>, Vec<u32>)>> {
+/// Size and bits of every channel, by layer and name.
+type Channels = BTreeMap<String, (Vec2<usize>, Vec<u32>)>;
+
+fn channels(path: &str) -> Result<Channels> {
     let image = read()
         .no_deep_data()
         .largest_resolution_level()

@@ -18,6 +18,15 @@ pub enum Event {
         /// The slot's name: the node's, with a number where it has several.
         node: String,
     },
+    /// A node's shell has not started yet: it waits in a cluster's queue, or the way there is long.
+    Queued {
+        /// Slot.
+        slot: usize,
+        /// Slot's name.
+        node: String,
+        /// The last line that the place has said about it, or nothing.
+        words: String,
+    },
     /// Blender is up on a node.
     Connected {
         /// Slot.

@@ -1,9 +1,11 @@
 //! Exact distributed rendering of Blender frames.
 //!
 //! A tile's way through the system: [`geometry`] says where it is, [`job`] what it is a tile of, [`node`] is the place
-//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`plan`] cuts the frame,
+//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`mod@bench`] remembers how
+//! fast a node was, [`plan`] cuts the frame,
 //! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
-//! all. [`render`] is where it all comes together; it tells what happens as [`events`].
+//! all. [`render`] is where it all comes together; it tells what happens as [`events`]. A program that wants a picture
+//! and no more begins at [`farm`].
 
 pub mod bench;
 pub mod blender;
@@ -12,8 +14,10 @@ pub mod config;
 pub mod dispatch;
 pub mod error;
 pub mod events;
+pub mod farm;
 pub mod geometry;
 pub mod heatmap;
+pub mod hindsight;
 pub mod job;
 pub mod node;
 pub mod plan;

@@ -35,8 +35,11 @@ pub struct TileRecord {
     pub sha256: String,
     /// Slot that rendered it.
     pub node: String,
-    /// Seconds of rendering.
+    /// Seconds of rendering, without building the scene.
     pub seconds: f64,
+    /// Seconds of building the scene before it.
+    #[serde(default)]
+    pub sync_s: f64,
     /// When it was stored, seconds since 1970.
     pub at: f64,
 }
@@ -398,3 +401,6 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 pub fn now() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,10 +243,11 @@ fn exr_pixels(path: &Path, rect: Rect) -> Result<Vec<u8>> {
                 let at = y as usize * layer.size.width() + x as usize;
                 for channel in &layer.channel_data.list {
                     match &channel.sample_data {
-                        FlatSamples::F16(s) => pixels
-                            .extend(s.get(at).map(|v| u32::from(v.to_bits())).unwrap_or(0).to_le_bytes()),
+                        FlatSamples::F16(s) => {
+                            pixels.extend(s.get(at).map_or(0, |v| u32::from(v.to_bits())).to_le_bytes());
+                        }
                         FlatSamples::F32(s) => {
-                            pixels.extend(s.get(at).map_or(0, |v| v.to_bits()).to_le_bytes())
+                            pixels.extend(s.get(at).map_or(0, |v| v.to_bits()).to_le_bytes());
                         }
                         FlatSamples::U32(s) => pixels.extend(s.get(at).copied().unwrap_or(0).to_le_bytes()),
                     }

@@ -23,6 +23,13 @@ pub(crate) enum Command {
     /// Render one frame of a .blend file on all nodes
     #[command(after_help = RENDER_EXAMPLES)]
     Render(Render),
+    /// Show where the time of a frame goes: the relative cost of every block
+    #[command(after_help = MAP_EXAMPLES)]
+    Map(Map),
+    /// Say what a render would do and how long it would take
+    Plan(Plan),
+    /// Measure how fast the nodes are
+    Bench(Bench),
     /// Say how far a job is, from its work directory
     Status(Status),
     /// Stitch the tiles of a work directory, or loose tiles, into one picture
@@ -55,9 +62,16 @@ const RENDER_EXAMPLES: &str = "Examples:
 A render that was stopped or killed goes on where it was: run the same command again.
 Exit codes: 0 done, 1 could not be completed, 2 wrong usage or input, 3 stopped and resumable.";
 
+const MAP_EXAMPLES: &str = "Examples:
+  tilectl map still_0001.png.tiles -o heat.png             from a render that was kept, or that still runs
+  tilectl map still.blend --frame 1 --quick -o heat.png    rendered with few samples, in seconds
+  tilectl map still.blend --frame 1 --detail 64x64 --style grey -o heat.png";
+
 const STITCH_EXAMPLES: &str = "Examples:
   tilectl stitch still_0001.png.tiles -o still.png
-  tilectl stitch still_0001.png.tiles -o preview.png --partial";
+  tilectl stitch still_0001.png.tiles -o preview.png --partial
+  tilectl stitch --grid 8x8 t_*.png -o out.png
+  tilectl stitch --pattern 'tile_{x}_{y}.png' -o out.png";
 
 const CLEAN_EXAMPLES: &str = "Examples:
   tilectl clean                  what was not used for 30 days, on all configured nodes
@@ -69,7 +83,7 @@ Files of a scene that is being rendered stay in any case.";
 /// Which nodes take part.
 #[derive(Debug, Args)]
 pub(crate) struct Nodes {
-    /// A node: local, [user@]host[:port] or a name from the config; options after commas (threads=4, blender=PATH, device=OPTIX, slots=2, name=a, cache=DIR, nice=10, env=NAME:VALUE)
+    /// A node: local, [user@]host[:port] or a name from the config; options after commas (threads=4, blender=PATH, device=OPTIX, slots=2, name=a, cache=DIR, nice=10, patience=SECONDS, env=NAME:VALUE)
     #[arg(long = "node", value_name = "SPEC")]
     pub(crate) nodes: Vec<String>,
     /// Configuration file, if not tilectl.ron beside the .blend or here, or ~/.config/tilectl/config.ron
@@ -155,6 +169,12 @@ pub(crate) struct Render {
     /// Keep the work directory after success
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Also draw where the time went, as a PNG
+    #[arg(long, value_name = "HEAT.png")]
+    pub(crate) map: Option<PathBuf>,
+    /// Also write a report of the render, as one HTML file
+    #[arg(long, value_name = "REPORT.html")]
+    pub(crate) report: Option<PathBuf>,
     /// Render threads per node; Blender's own choice when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
@@ -175,7 +195,7 @@ pub(crate) struct Render {
 }
 
 /// How much is said, and to whom.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct OutputStyle {
     /// Print one JSON object per event on standard output
     #[arg(long)]
@@ -186,6 +206,97 @@ pub(crate) struct OutputStyle {
     /// Say more: why tiles are made the way they are, every tile, the plan
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Map {
+    /// A .blend file, the work directory of a render, or its picture
+    #[arg(value_name = "FILE.blend|DIR")]
+    pub(crate) file: PathBuf,
+    /// Frame number, for a .blend file
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) frame: Option<i32>,
+    /// Where the picture goes, a PNG
+    #[arg(short, long, value_name = "HEAT.png")]
+    pub(crate) output: Option<PathBuf>,
+    /// Render with a few samples only: seconds instead of a whole render, but blind to adaptive sampling
+    #[arg(long, conflicts_with = "samples")]
+    pub(crate) quick: bool,
+    /// Samples per pixel to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    pub(crate) samples: Option<u32>,
+    /// Size of a block in pixels
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub(crate) detail: Option<(u32, u32)>,
+    /// Colours: grey (black fastest, white slowest), viridis or turbo
+    #[arg(long, value_name = "STYLE", value_parser = ["grey", "viridis", "turbo"], default_value = "viridis")]
+    pub(crate) style: String,
+    /// Colours by orders of magnitude
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Lay the map over the finished picture
+    #[arg(long)]
+    pub(crate) overlay: bool,
+    /// Also write the blocks as a table
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Scene, if not the one that was active when the file was saved
+    #[arg(long, value_name = "S")]
+    pub(crate) scene: Option<String>,
+    /// Camera, if not the scene's own
+    #[arg(long, value_name = "C")]
+    pub(crate) camera: Option<String>,
+    /// Resolution percentage
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(1..=32_767))]
+    pub(crate) percentage: Option<u32>,
+    /// Render threads per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) scene: Scene,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) tiling: Tiling,
+    /// Draw the tiles over what they cost
+    #[arg(short, long, value_name = "PLAN.png")]
+    pub(crate) output: Option<PathBuf>,
+    /// Render threads per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// A .blend file to measure with, instead of the built-in scene
+    #[arg(value_name = "FILE.blend")]
+    pub(crate) file: Option<PathBuf>,
+    /// Frame number
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    pub(crate) frame: i32,
+    /// Show what was measured before
+    #[arg(long)]
+    pub(crate) show: bool,
+    /// Forget what was measured before
+    #[arg(long, conflicts_with = "show")]
+    pub(crate) clear: bool,
+    /// Render threads per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
 }
 
 #[derive(Debug, Args)]
@@ -267,8 +378,15 @@ pub(crate) struct Status {
 
 #[derive(Debug, Args)]
 pub(crate) struct Stitch {
-    /// A work directory
-    pub(crate) dir: PathBuf,
+    /// A work directory, or loose tiles with --grid
+    #[arg(value_name = "DIR|TILE", required_unless_present = "pattern")]
+    pub(crate) tiles: Vec<PathBuf>,
+    /// The tiles lie so many side by side and one above the other, in the order of their names
+    #[arg(long, value_name = "COLUMNSxROWS")]
+    pub(crate) grid: Option<String>,
+    /// The tiles' names say where they belong: {x} and {y} stand for columns and rows, or for pixels
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["grid", "tiles"])]
+    pub(crate) pattern: Option<String>,
     /// Where the picture goes
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,

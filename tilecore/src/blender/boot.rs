@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 20] = [
+pub(super) const WORKER: [(&str, &str); 21] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
@@ -24,6 +24,7 @@ pub(super) const WORKER: [(&str, &str); 20] = [
     ("stitched.py", include_str!("worker/stitched.py")),
     ("store.py", include_str!("worker/store.py")),
     ("tiles.py", include_str!("worker/tiles.py")),
+    ("timing.py", include_str!("worker/timing.py")),
     ("wire.py", include_str!("worker/wire.py")),
     ("worker.py", include_str!("worker/worker.py")),
 ];
@@ -31,6 +32,11 @@ pub(super) const WORKER: [(&str, &str); 20] = [
 /// `text` as one word of a POSIX shell: nothing in it is special. This is the one place where quoting happens.
 pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', "'\\''"))
+}
+
+/// Has the shell say that it is there.
+pub(super) fn greeting(mark: &str) -> String {
+    format!("printf '\\n%s up\\n' {}\n", quote(mark))
 }
 
 /// The script for one worker. `mark` starts every line that the script itself answers with; `run` names this run.
@@ -61,6 +67,8 @@ pub(super) fn script(spec: &NodeSpec, mark: &str, run: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::node::Place;
 
@@ -90,6 +98,92 @@ mod tests {
         std::io::Write::write_all(&mut shell.stdin.take().unwrap(), text.as_bytes()).unwrap();
         let out = shell.wait_with_output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    #[test]
+    fn hosts_that_share_a_cache_clean_up_after_themselves_only() {
+        let cache = tempfile::tempdir().unwrap();
+        let output = |command: &mut std::process::Command| {
+            String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned()
+        };
+        let host = output(std::process::Command::new("uname").arg("-n"));
+        // A process that has been: nobody has its number for a while.
+        let gone = output(std::process::Command::new("/bin/sh").args(["-c", "echo $$"]));
+        let run = |name: String| {
+            let dir = cache.path().join("run").join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("pid"), &gone).unwrap();
+            dir
+        };
+        let (mine, neighbour) = (run(format!("h{host}+r0")), run(format!("h{host}-1+r0")));
+        let mut spec = NodeSpec::new("a", Place::Local);
+        spec.cache_dir = Some(cache.path().display().to_string());
+        spec.blender = Some("/no/blender".into());
+        let text = greeting("tilectl-m") + &script(&spec, "tilectl-m", "r1");
+        let mut shell = std::process::Command::new("/bin/sh")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        let said = String::from_utf8(shell.wait_with_output().unwrap().stdout).unwrap();
+        assert_eq!(
+            said,
+            "\ntilectl-m up\n\ntilectl-m error no_blender /no/blender is not there or not executable\n"
+        );
+        assert!(!mine.exists() && neighbour.exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_comes_back_ends_the_blender_it_had_and_no_other_process() {
+        let cache = tempfile::tempdir().unwrap();
+        let host = std::process::Command::new("uname").arg("-n").output().unwrap().stdout;
+        let host = String::from_utf8(host).unwrap().trim().to_owned();
+        // A process that waits for its input, with `argument` among its arguments.
+        let process = |argument: &Path| {
+            std::process::Command::new("/bin/sh")
+                .args(["-c", "read -r line"])
+                .arg(argument)
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let run = |name: &str, shell: u32, blender: u32| {
+            let dir = cache.path().join("run").join(format!("h{host}+{name}"));
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("pid"), shell.to_string()).unwrap();
+            std::fs::write(dir.join("blender"), blender.to_string()).unwrap();
+            dir
+        };
+        let worker = |name: &str| cache.path().join("run").join(format!("h{host}+{name}")).join("worker.py");
+        let mut before = process(&worker("r1.7"));
+        let mut other = process(&worker("r2.7"));
+        let mut stranger = process(Path::new("worker.py"));
+        // Its shell lives, as far as this host knows.
+        let mine = run("r1.7", std::process::id(), before.id());
+        // Its number belongs to somebody else now.
+        let reused = run("r1.8", std::process::id(), stranger.id());
+        let of_another = run("r2.7", std::process::id(), other.id());
+        let mut spec = NodeSpec::new("a", Place::Local);
+        spec.cache_dir = Some(cache.path().display().to_string());
+        spec.blender = Some("/no/blender".into());
+        let mut shell = std::process::Command::new("/bin/sh")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let text = script(&spec, "tilectl-m", "r1");
+        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        shell.wait().unwrap();
+        assert!(!mine.exists() && !reused.exists() && of_another.exists());
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&before.wait().unwrap()), Some(9));
+        for process in [&mut other, &mut stranger] {
+            assert!(process.try_wait().unwrap().is_none());
+            // The end of its input is its end.
+            drop(process.stdin.take());
+            process.wait().unwrap();
+        }
     }
 
     #[test]

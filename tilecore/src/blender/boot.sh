@@ -19,18 +19,31 @@ fi
 case $CACHE in
     "~/"*) CACHE=$HOME/${CACHE#??} ;;
 esac
-HOST=$(uname -n 2>/dev/null | tr -cd 'A-Za-z0-9_-')
-NAME=$HOST-$RUN
+# Hosts may share this directory: a host's name ends at a sign that no name has, or node-1 would be taken for node's.
+HOST=$(uname -n 2>/dev/null | tr -cd 'A-Za-z0-9_.-')
+# A connection that broke may still look well from here: the shell that serves it must not share a place with us.
+NAME=h$HOST+$RUN.$$
 DIR=$CACHE/run/$NAME
 problem=$(mkdir -p "$DIR" 2>&1) && problem=$(cd "$DIR" 2>&1 && : 2>&1 >probe) || die no_cache "$CACHE: $problem"
 cd "$DIR" || die no_cache "$CACHE"
 printf '%s\n' "$$" >pid || die no_cache "$CACHE: no space"
 
-# What runs on this host left behind: their shell is gone, so their Blender must go too.
-for old in "$CACHE"/run/"$HOST"-*; do
+# Ends the Blender of run directory $1. After a restart of this host its number may be another process's.
+end_blender() {
+    pid=$(cat "$1/blender" 2>/dev/null) && [ -n "$pid" ] || return 0
+    if [ -r "/proc/$pid/cmdline" ]; then line=$(tr '\0' ' ' <"/proc/$pid/cmdline")
+    else line=$(ps -o args= -p "$pid" 2>/dev/null); fi
+    case $line in *"$1/worker.py"*) kill -9 "$pid" ;; esac 2>/dev/null
+}
+# What runs on this host left behind: their shell is gone, so their Blender must go too. And what served us before:
+# the controller has given that connection up, whether it looks well from here or not.
+for old in "$CACHE"/run/"h$HOST+"*; do
     [ "$old" != "$DIR" ] && [ -f "$old/pid" ] || continue
-    kill -0 "$(cat "$old/pid")" 2>/dev/null && continue
-    [ -f "$old/blender" ] && kill -9 "$(cat "$old/blender")" 2>/dev/null
+    case ${old##*/} in
+        "h$HOST+$RUN."*) ;;
+        *) kill -0 "$(cat "$old/pid")" 2>/dev/null && continue ;;
+    esac
+    end_blender "$old"
     rm -rf "$old"
 done
 

@@ -198,7 +198,7 @@ pub struct Facts {
 }
 
 /// Settings the worker read back from Blender after applying a [`Picture`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effective {
     /// Scene.
     pub scene: String,
@@ -221,7 +221,7 @@ pub struct Effective {
 }
 
 /// A finished tile in the node's spool.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct TileDone {
     /// The name that was asked for.
     pub name: String,
@@ -231,6 +231,9 @@ pub struct TileDone {
     pub sha256: String,
     /// Time the render took.
     pub seconds: f64,
+    /// How much of that went into building the scene.
+    #[serde(default)]
+    pub sync: f64,
     /// What was in effect.
     pub effective: Effective,
 }

@@ -16,12 +16,14 @@ use crate::node::Node;
 
 /// Version of the protocol this side speaks.
 const PROTOCOL: u32 = 1;
-/// How long a shell may take to say its first word: a login, a queue in front of it, slow disks.
+/// How long a shell that is there may take until it starts Blender: slow disks.
 const SHELL: Duration = Duration::from_secs(60);
 /// How long Blender may take from its start to its first word.
 const START: Duration = Duration::from_secs(180);
 /// A control request (not a render) is answered within this time or the node is taken for dead.
 const ANSWER: Duration = Duration::from_secs(120);
+/// How often the worker is told that the controller is there; it ends itself when it hears nothing for ten minutes.
+const PING: Duration = Duration::from_secs(15);
 /// Largest tile or finished file that is fetched, bytes.
 const FILE: u64 = 64 << 30;
 
@@ -40,25 +42,41 @@ pub struct Worker {
     wire: Wire,
     next: u64,
     node: String,
+    pinged: Instant,
 }
 
 impl Worker {
     /// Connects to the node and starts Blender there. `patience` is how long the place may queue before its shell
-    /// starts (a cluster), `on_wait` is asked now and then whether to go on waiting.
+    /// starts (a cluster); what the node's description says where it is `None`. `go_on` is asked now and then whether
+    /// to go on waiting.
     pub fn start(
         node: &dyn Node,
         run: &str,
         patience: Option<Duration>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Booted> {
+        Self::start_in_queue(node, run, patience, &mut |_| go_on())
+    }
+
+    /// As [`Worker::start`]; `on_wait` is also told what the place has said so far, while its shell has not started.
+    pub fn start_in_queue(
+        node: &dyn Node,
+        run: &str,
+        patience: Option<Duration>,
+        on_wait: &mut dyn FnMut(Option<&str>) -> bool,
+    ) -> Result<Booted> {
         let began = Instant::now();
         let mark = format!("tilectl-{run}");
-        let mut wire = Wire::new(node.link()?);
-        wire.send(boot::script(node.spec(), &mark, run).as_bytes())?;
-        let mut worker = Self { wire, next: 0, node: node.name().to_owned() };
-        let blender = worker.shell_says(&mark, patience.unwrap_or(SHELL), go_on)?;
+        let mut worker =
+            Self { wire: Wire::new(node.link()?), next: 0, node: node.name().to_owned(), pinged: began };
+        // Nobody reads before a queue has let us through, and a pipe holds less than the script.
+        worker.wire.send(boot::greeting(&mark).as_bytes())?;
+        let patience = patience.or_else(|| node.spec().patience());
+        worker.shell_says(&mark, "up", patience, &mut |words| on_wait(Some(words)))?;
+        worker.wire.send(boot::script(node.spec(), &mark, run).as_bytes())?;
+        let blender = worker.shell_says(&mark, "blender", Some(SHELL), &mut |_| on_wait(None))?;
         worker.wire.watch_for(&mark);
-        let hello: Hello = worker.first_words(&blender, go_on)?;
+        let hello: Hello = worker.first_words(&blender, &mut || on_wait(None))?;
         if hello.protocol != PROTOCOL {
             return Err(
                 Error::node(format!("node {} speaks protocol {}", node.name(), hello.protocol)).fatal()
@@ -67,21 +85,31 @@ impl Worker {
         Ok(Booted { worker, hello, seconds: began.elapsed().as_secs_f64() })
     }
 
-    /// Waits for the script's own first word: which Blender it starts, or why it cannot.
+    /// Waits for the script's own word `wanted` and gives back what follows it, or why there is none.
     fn shell_says(
         &mut self,
         mark: &str,
-        patience: Duration,
-        go_on: &mut dyn FnMut() -> bool,
+        wanted: &str,
+        patience: Option<Duration>,
+        on_wait: &mut dyn FnMut(&str) -> bool,
     ) -> Result<String> {
-        let until = Instant::now() + patience;
+        let began = Instant::now();
         loop {
             let line = match self.wire.line(Duration::from_millis(200)) {
                 Ok(Some(line)) => line,
-                Ok(None) if Instant::now() < until && go_on() => continue,
+                Ok(None) if !on_wait(&self.wire.diagnosis()) => {
+                    return Err(Error::interrupted("stopped"));
+                }
+                Ok(None) if patience.is_none_or(|patience| began.elapsed() < patience) => continue,
                 Ok(None) => {
-                    return Err(Error::node(format!("the shell on node {} said nothing", self.node))
-                        .remedy("Check that /bin/sh runs there when you log in by hand."));
+                    let words = self.wire.diagnosis();
+                    return Err(Error::node(format!(
+                        "the shell on node {} said nothing for {} s",
+                        self.node,
+                        began.elapsed().as_secs()
+                    ))
+                    .remedy("Check that /bin/sh runs there when you log in by hand, or let it take longer with patience=SECONDS.")
+                        .log(words));
                 }
                 Err(e) => {
                     let words = self.wire.diagnosis();
@@ -93,8 +121,8 @@ impl Worker {
             let (word, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             let rest = printable(rest, 500);
             match word {
-                "blender" => return Ok(rest),
                 "error" => return Err(self.shell_error(&rest)),
+                word if word == wanted => return Ok(rest),
                 _ => {}
             }
         }
@@ -161,8 +189,12 @@ impl Worker {
         Ok(self.next)
     }
 
-    /// The next message, if one arrives within `wait`.
+    /// The next message, if one arrives within `wait`. Now and then it also asks the worker for a sign of life.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Message>> {
+        if self.pinged.elapsed() > PING {
+            self.pinged = Instant::now();
+            self.send("ping", json!({}), &[])?;
+        }
         self.wire.message(wait)
     }
 

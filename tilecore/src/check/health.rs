@@ -128,6 +128,9 @@ fn place(place: &Place) -> String {
     }
 }
 
+/// How long a command node may queue.
+pub(super) const QUEUE: Duration = Duration::from_secs(60);
+
 fn ask(node: &dyn Node, index: usize, health: &mut Health, go_on: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     #[derive(Deserialize)]
     struct Time {
@@ -145,8 +148,10 @@ fn ask(node: &dyn Node, index: usize, health: &mut Health, go_on: &(dyn Fn() -> 
         fault: Option<String>,
     }
     let mut go_on = || go_on();
+    // A check does not wait for a queue as a render would.
+    let patience = node.spec().patience().unwrap_or(QUEUE);
     let Booted { mut worker, hello, seconds } =
-        Worker::start(node, &run_name("check", index), None, &mut go_on)?;
+        Worker::start(node, &run_name("check", index), Some(patience), &mut go_on)?;
     health.seconds = seconds;
     health.login = Some(worker.login()).filter(|l| !l.is_empty());
     health.blender = Some(printable(&hello.version, 60));

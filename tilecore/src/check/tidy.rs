@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::health::Trouble;
+use super::health::{QUEUE, Trouble};
 use super::{each, run_name};
 use crate::blender::Worker;
 use crate::error::Result;
@@ -52,7 +52,8 @@ pub fn clean(
     }
     let tidy = |node: &dyn Node, index: usize| -> Result<Tidied> {
         let mut go_on = || go_on();
-        let mut booted = Worker::start(node, &run_name("clean", index), None, &mut go_on)?;
+        let patience = node.spec().patience().unwrap_or(QUEUE);
+        let mut booted = Worker::start(node, &run_name("clean", index), Some(patience), &mut go_on)?;
         let request = json!({"days": keep.days, "keep": keep.bytes});
         booted.worker.call("tidy", request, Some(PATIENCE), &mut go_on)
     };

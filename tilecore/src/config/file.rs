@@ -88,8 +88,12 @@ struct Node {
     slots: Option<u32>,
     #[serde(deserialize_with = "nice")]
     nice: Option<i32>,
+    #[serde(deserialize_with = "patience")]
+    patience: Option<u32>,
     #[serde(deserialize_with = "text")]
     cache_dir: Option<String>,
+    #[serde(deserialize_with = "text")]
+    shared_dir: Option<String>,
     #[serde(deserialize_with = "variables")]
     env: BTreeMap<String, String>,
     enabled: Option<bool>,
@@ -124,7 +128,12 @@ impl Node {
         spec.device = self.device.unwrap_or_default();
         spec.slots = self.slots.unwrap_or(spec.slots);
         spec.nice = self.nice;
-        spec.cache_dir = self.cache_dir;
+        spec.patience = self.patience;
+        if self.cache_dir.is_some() && self.shared_dir.is_some() {
+            return Err("a node has a cache_dir of its own or a shared_dir, not both".to_owned());
+        }
+        // A cache is made to be shared: content has one name everywhere, and runs have names with their host's in it.
+        spec.cache_dir = self.cache_dir.or(self.shared_dir);
         spec.env = self.env;
         spec.enabled = self.enabled.unwrap_or(true);
         Ok(spec)
@@ -226,6 +235,10 @@ fn overlap<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
 
 fn nice<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i32>, D::Error> {
     within(d, "the scheduling priority", -20..=19)
+}
+
+fn patience<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
+    within(d, "the patience in seconds", 1..=u32::MAX)
 }
 
 fn size<'de, D: Deserializer<'de>>(d: D) -> Result<Option<(u32, u32)>, D::Error> {

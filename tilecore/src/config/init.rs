@@ -31,13 +31,21 @@ const TAIL: &str = r#"
         //     device: "OPTIX",                    // CPU, CUDA, OPTIX, HIP, ONEAPI or METAL
         //     slots: 1,                           // how many Blenders run there at once
         //     nice: 10,                           // scheduling priority: 0 is normal, 19 the lowest
+        //     patience: 60,                       // seconds that its shell may take to answer
         //     cache_dir: "/fast/tilectl",         // where scenes and tiles are kept; ~/.cache/tilectl
         //     env: {"OCIO": "/opt/ocio/config.ocio"},
         //     enabled: true,                      // false: takes part only when named with --node
         // ),
 
         // Any command line that leads to a shell elsewhere: each slot is a Slurm job step of its own.
-        // (name: "slurm", command: ["srun", "-n1", "-c4"], slots: 8, threads: 4),
+        // A slot may wait in the queue for as long as it takes, unless patience says otherwise.
+        // (
+        //     name: "slurm",
+        //     command: ["srun", "-n1", "-c4"],
+        //     slots: 8,
+        //     threads: 4,
+        //     shared_dir: "/scratch/me/tilectl",  // a cache_dir that all slots see: the scene is sent once
+        // ),
     ],
 
     // The flags of tilectl render.

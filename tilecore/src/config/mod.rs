@@ -166,7 +166,7 @@ mod tests {
                     (host: "me@desk:2222", device: "optix", nice: 10, cache_dir: "/fast/cache"),
                     (name: "attic", env: {"OCIO": "/a/b.ocio"}, enabled: false),
                     (name: "here", host: "local", blender: "/opt/b/blender"),
-                    (name: "slurm", command: ["srun", "-n1", "-c4"], slots: 8, threads: 4),
+                    (name: "slurm", command: ["srun", "-n1", "-c4"], slots: 8, threads: 4, shared_dir: "/s"),
                 ],
                 defaults: (threads: 6, tile_format: "exr", resolution: (640, 480), compression: "small", keep: true),
             )"#,
@@ -191,6 +191,7 @@ mod tests {
         );
         assert_eq!(config.nodes[2].env["OCIO"], "/a/b.ocio");
         assert_eq!((config.nodes[4].slots, config.nodes[4].threads), (8, Some(4)));
+        assert_eq!((config.nodes[4].cache_dir.as_deref(), config.nodes[4].patience()), (Some("/s"), None));
         assert_eq!(config.defaults.tile_format, Some(TileFormat::Exr));
         assert_eq!(config.defaults.resolution, Some((640, 480)));
         let names: Vec<_> =
@@ -245,6 +246,8 @@ mod tests {
             ("(nodes: [\n (name: \"a\", command: [])])", "c.ron:2:", "program first"),
             ("(nodes: [\n (command: [\"x\"])])", "c.ron:2:", "needs a name"),
             ("(nodes: [\n (name: \"a\", host: \"a\", command: [\"x\"])])", "c.ron:2:", "not both"),
+            ("(nodes: [\n (name: \"a\", cache_dir: \"/a\", shared_dir: \"/b\")])", "c.ron:2:", "not both"),
+            ("(nodes: [\n (name: \"a\", patience: 0)])", "c.ron:2:", "not 0"),
             ("(nodes: [\n ()])", "c.ron:2:", "needs a name, a host or a command"),
             ("(nodes: [\n (name: \"a\"),\n (host: \"a\")])", "c.ron:3:", "two nodes called `a`"),
             ("(nodes: [\n (name: \"a\", env: {\"A B\": \"x\"})])", "c.ron:2:", "\"A B\""),

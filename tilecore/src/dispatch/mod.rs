@@ -9,10 +9,22 @@
 //! matter are welcome and ignored.
 
 mod backoff;
+mod fair;
+mod faults;
+mod hand;
 mod machine;
+mod pace;
 mod parts;
+mod pool;
+pub mod sim;
 mod slot;
+mod speed;
+mod steal;
+mod terrain;
+#[cfg(test)]
+mod tests;
 
+pub use hand::MOST_OVERHEAD;
 pub use machine::{Dispatch, Options, Progress};
 
 use serde::Serialize;

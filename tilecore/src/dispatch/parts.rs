@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::dispatch::SlotId;
+use super::SlotId;
 use crate::geometry::Rect;
 
 pub(super) type PartId = usize;
@@ -16,26 +16,34 @@ pub(super) type PartId = usize;
 pub(super) struct Part {
     pub(super) picture: u32,
     pub(super) region: Rect,
-    /// Expected cost with its overlap.
-    pub(super) cost: f64,
+    /// What it costs for sure, as a factor on the map that was measured: it was rendered far enough to tell.
+    pub(super) known: Option<f64>,
+    /// The cost under which it waits in the pool, if it does.
+    pub(super) queued: Option<f64>,
     pub(super) parent: Option<PartId>,
     pub(super) children: Vec<PartId>,
-    pub(super) done: bool,
+    done: bool,
     /// The stored piece that covers it, while no larger one does.
     stored: Option<u64>,
     /// Pieces of it that are rendered or delivered now, and by whom.
     pub(super) flying: Vec<(u64, SlotId)>,
     /// Slots on which it failed.
     pub(super) tried: Vec<SlotId>,
+    /// How often it was put back while it was rendered.
+    pub(super) reclaimed: u8,
 }
 
 /// What a stored piece makes superfluous.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Settled {
     /// Pieces that still fly.
     pub(super) cancel: Vec<(SlotId, u64)>,
     /// Stored pieces that no longer count.
     pub(super) discard: Vec<u64>,
+    /// Parts that need not wait any more.
+    pub(super) unqueue: Vec<PartId>,
+    /// Regions of the stored pieces that no longer count.
+    pub(super) freed: Vec<Rect>,
     /// The piece itself was needed.
     pub(super) counts: bool,
 }
@@ -51,28 +59,58 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn add(&mut self, picture: u32, region: Rect, cost: f64) -> PartId {
+    /// Adds a region of its own.
+    pub(super) fn add(&mut self, picture: u32, region: Rect) -> PartId {
         self.open += 1;
-        self.push(picture, region, cost, None)
+        self.push(picture, region, None, Vec::new())
     }
 
-    fn push(&mut self, picture: u32, region: Rect, cost: f64, parent: Option<PartId>) -> PartId {
+    fn push(&mut self, picture: u32, region: Rect, parent: Option<PartId>, tried: Vec<SlotId>) -> PartId {
         self.parts.push(Part {
             picture,
             region,
-            cost,
+            known: None,
+            queued: None,
             parent,
             children: Vec::new(),
             done: false,
             stored: None,
             flying: Vec::new(),
-            tried: Vec::new(),
+            tried,
+            reclaimed: 0,
         });
         self.parts.len() - 1
     }
 
+    /// Replaces a part by two that make it up. What failed for the whole has failed for both.
+    pub(super) fn split(&mut self, part: PartId, regions: (Rect, Rect)) -> (PartId, PartId) {
+        let (picture, tried) = (self.parts[part].picture, self.parts[part].tried.clone());
+        let a = self.push(picture, regions.0, Some(part), tried.clone());
+        let b = self.push(picture, regions.1, Some(part), tried);
+        for child in [a, b] {
+            self.parts[child].known = self.parts[part].known;
+        }
+        self.parts[part].children = vec![a, b];
+        (a, b)
+    }
+
     pub(super) fn get(&self, part: PartId) -> &Part {
         &self.parts[part]
+    }
+
+    /// Notes whether the part waits in the pool, and under which cost.
+    pub(super) fn set_queued(&mut self, part: PartId, cost: Option<f64>) {
+        self.parts[part].queued = cost;
+    }
+
+    /// Notes that the part was put back while it was rendered.
+    pub(super) fn reclaim(&mut self, part: PartId) {
+        self.parts[part].reclaimed = self.parts[part].reclaimed.saturating_add(1);
+    }
+
+    /// Notes what the part costs for sure, as a factor on the map that was measured.
+    pub(super) fn set_known(&mut self, part: PartId, factor: f64) {
+        self.parts[part].known = Some(factor);
     }
 
     pub(super) fn part_of(&self, piece: u64) -> Option<PartId> {
@@ -102,18 +140,20 @@ impl Ledger {
         self.parts[part].flying.push((piece, slot));
     }
 
-    /// Notes that the piece will not come; returns its part if the part is still needed and nobody else renders it.
+    /// Notes that the piece will not come; returns its part if it is still needed and nobody else has it in hand.
     pub(super) fn drop_piece(&mut self, piece: u64) -> Option<PartId> {
-        let part = self.part_of(piece)?;
-        let flying = &mut self.parts[part].flying;
-        let before = flying.len();
-        flying.retain(|(id, _)| *id != piece);
-        let was_flying = flying.len() < before;
-        let idle = flying.is_empty() && self.parts[part].children.is_empty();
-        (was_flying && idle && !self.is_settled(part)).then_some(part)
+        let id = self.part_of(piece)?;
+        let part = &mut self.parts[id];
+        let before = part.flying.len();
+        part.flying.retain(|(p, _)| *p != piece);
+        let alone = part.flying.len() < before
+            && part.flying.is_empty()
+            && part.children.is_empty()
+            && part.queued.is_none();
+        (alone && !self.is_settled(id)).then_some(id)
     }
 
-    /// Notes that the part failed on the slot; returns on how many attempts it has failed by now.
+    /// Notes that the part failed on the slot; returns how often it has failed by now.
     pub(super) fn failed_on(&mut self, part: PartId, slot: SlotId) -> usize {
         self.parts[part].tried.push(slot);
         self.parts[part].tried.len()
@@ -144,7 +184,11 @@ impl Ledger {
         while let Some(id) = below.pop() {
             let child = &mut self.parts[id];
             settled.cancel.extend(child.flying.iter().map(|(piece, slot)| (*slot, *piece)));
-            settled.discard.extend(child.stored.take());
+            settled.unqueue.extend(child.queued.map(|_| id));
+            if let Some(piece) = child.stored.take() {
+                settled.discard.push(piece);
+                settled.freed.push(child.region);
+            }
             below.extend(child.children.iter().copied());
         }
     }
@@ -153,14 +197,71 @@ impl Ledger {
     fn finish(&mut self, part: PartId, settled: &mut Settled) {
         let mut at = Some(part);
         while let Some(id) = at {
-            self.parts[id].done = true;
-            settled.cancel.extend(self.parts[id].flying.iter().map(|(piece, slot)| (*slot, *piece)));
-            at = self.parts[id].parent;
+            let done = &mut self.parts[id];
+            done.done = true;
+            settled.cancel.extend(done.flying.iter().map(|(piece, slot)| (*slot, *piece)));
+            settled.unqueue.extend(done.queued.map(|_| id));
+            at = done.parent;
             match at {
                 None => self.open -= 1,
                 Some(parent) if self.parts[parent].children.iter().all(|c| self.parts[*c].done) => {}
                 Some(_) => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn halves() -> (Ledger, PartId, PartId, PartId) {
+        let whole = Rect::new(0, 0, 10, 10).unwrap();
+        let mut ledger = Ledger::default();
+        let root = ledger.add(0, whole);
+        ledger.hand_out(root, 0, 0);
+        let (a, b) = ledger.split(root, whole.cut(true, 5).unwrap());
+        ledger.hand_out(a, 1, 1);
+        ledger.hand_out(b, 2, 2);
+        (ledger, root, a, b)
+    }
+
+    #[test]
+    fn both_halves_make_the_whole_and_its_slot_is_let_off() {
+        let (mut ledger, root, ..) = halves();
+        assert!(ledger.store(1).cancel.is_empty());
+        assert!(!ledger.all_done());
+        let settled = ledger.store(2);
+        assert_eq!(settled.cancel, [(0, 0)]);
+        assert!(settled.counts && ledger.all_done() && ledger.is_settled(root));
+        assert_eq!(ledger.store(0), Settled { discard: vec![0], ..Settled::default() }, "too late");
+    }
+
+    #[test]
+    fn the_whole_outdoes_a_stored_half() {
+        let (mut ledger, ..) = halves();
+        ledger.store(1);
+        let settled = ledger.store(0);
+        assert_eq!((settled.discard, settled.cancel), (vec![1], vec![(2, 2)]));
+        assert_eq!(settled.freed, [Rect::new(0, 0, 5, 10).unwrap()]);
+        assert!(ledger.all_done());
+        assert_eq!(ledger.store(1).discard, [1], "it stays superfluous");
+    }
+
+    #[test]
+    fn a_piece_reported_twice_stays() {
+        let (mut ledger, ..) = halves();
+        ledger.store(1);
+        assert_eq!(ledger.store(1), Settled::default());
+    }
+
+    #[test]
+    fn a_dropped_piece_is_needed_again_only_if_nobody_else_has_it() {
+        let (mut ledger, _, a, _) = halves();
+        assert_eq!(ledger.drop_piece(0), None, "its halves are under way");
+        ledger.hand_out(a, 3, 5);
+        assert_eq!(ledger.drop_piece(1), None, "its twin is under way");
+        assert_eq!(ledger.drop_piece(3), Some(a));
+        assert_eq!(ledger.drop_piece(3), None, "only once");
     }
 }

@@ -5,6 +5,7 @@
 //! node, and needs no SFTP, no shared directory and no open port.
 
 mod local;
+mod process;
 mod spec;
 pub mod ssh;
 

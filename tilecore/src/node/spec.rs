@@ -1,6 +1,7 @@
 //! What the user says about a node: `local`, `[user@]host[:port]` or a name, with options after commas.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +82,10 @@ pub struct NodeSpec {
     pub slots: u32,
     /// Scheduling priority, as `nice -n`.
     pub nice: Option<i32>,
-    /// The node's cache directory; `$XDG_CACHE_HOME/tilectl` or `~/.cache/tilectl` there when absent.
+    /// How long its shell may take to answer, seconds, time in a queue included. When absent: without end for a
+    /// command, which may lead to a cluster, a minute elsewhere.
+    pub patience: Option<u32>,
+    /// The node's cache directory; several nodes may share one. `$XDG_CACHE_HOME/tilectl` or `~/.cache/tilectl` there when absent.
     pub cache_dir: Option<String>,
     /// Environment variables for Blender.
     pub env: BTreeMap<String, String>,
@@ -100,9 +104,19 @@ impl NodeSpec {
             device: Device::default(),
             slots: 1,
             nice: None,
+            patience: None,
             cache_dir: None,
             env: BTreeMap::new(),
             enabled: true,
+        }
+    }
+
+    /// How long its shell may take to answer; `None` is without end.
+    pub fn patience(&self) -> Option<Duration> {
+        match (self.patience, &self.place) {
+            (Some(seconds), _) => Some(Duration::from_secs(seconds.into())),
+            (None, Place::Command(_)) => None,
+            (None, _) => Some(Duration::from_secs(60)),
         }
     }
 
@@ -120,7 +134,8 @@ impl NodeSpec {
 
     /// Sets one `key=value` option of the command line.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        const KEYS: [&str; 8] = ["name", "blender", "threads", "device", "slots", "nice", "cache", "env"];
+        const KEYS: [&str; 9] =
+            ["name", "blender", "threads", "device", "slots", "nice", "patience", "cache", "env"];
         let number = |what: &str| {
             value.parse::<u32>().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| {
                 Error::input(format!("`{value}` is not a number of {what}"))
@@ -144,6 +159,12 @@ impl NodeSpec {
                         .remedy("Write nice=0 (normal) to nice=19 (lowest).")
                 })?;
                 self.nice = Some(nice);
+            }
+            "patience" => {
+                self.patience = Some(value.parse().ok().filter(|s| *s > 0).ok_or_else(|| {
+                    Error::input(format!("`{value}` is not a number of seconds"))
+                        .remedy("Write patience=60 to wait a minute for the node's shell.")
+                })?);
             }
             "env" => {
                 let (name, val) = value.split_once(':').filter(|(n, _)| is_variable(n)).ok_or_else(|| {
@@ -212,11 +233,14 @@ mod tests {
         assert_eq!(spec.threads, Some(1));
         assert_eq!(spec.blender.as_deref(), Some("/opt/b/blender"));
         assert_eq!(spec.place, Place::Local);
-        let spec: NodeSpec = "me@host:2222,device=optix,slots=2,nice=10,env=A:b:c".parse().unwrap();
+        let spec: NodeSpec =
+            "me@host:2222,device=optix,slots=2,nice=10,patience=90,env=A:b:c".parse().unwrap();
         assert_eq!(spec.place, Place::Ssh("me@host:2222".into()));
         assert_eq!(spec.device, Device::Optix);
         assert_eq!((spec.slots, spec.nice), (2, Some(10)));
         assert_eq!(spec.env["A"], "b:c");
+        assert_eq!(spec.patience(), Some(Duration::from_secs(90)));
+        assert_eq!(NodeSpec::new("q", Place::Command(vec!["srun".into()])).patience(), None);
     }
 
     #[test]
@@ -230,6 +254,8 @@ mod tests {
             "-oProxyCommand=x",
             "a b",
             "local,device=GPU",
+            "local,patience=0",
+            "local,patience=for ever",
             "local,name=",
         ] {
             let error = wrong.parse::<NodeSpec>().unwrap_err();

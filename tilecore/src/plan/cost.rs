@@ -18,6 +18,8 @@ pub struct CostMap {
     cells: Cells,
     /// Sum of the cells above and to the left: (rows + 1) × (columns + 1).
     sums: Vec<f64>,
+    /// Cost units per pixel of a cell of value 1.
+    unit: f64,
 }
 
 /// A [`CostMap`] as it is written to files.
@@ -102,19 +104,36 @@ impl CostMap {
         for c in &mut cells.cost {
             *c = if mean > 0.0 { ((f64::from(*c) / mean) as f32).max(LEAST) } else { 1.0 };
         }
-        let (columns, rows) = (cells.columns as usize, cells.rows as usize);
         // The floor raised the mean a little: the sums are scaled so that the frame costs exactly its pixels.
-        let mean = cells.cost.iter().map(|c| f64::from(*c)).sum::<f64>() / count;
-        let cell_area = cells.frame.area() as f64 / count / mean;
-        let mut sums = vec![0.0; (columns + 1) * (rows + 1)];
-        for row in 0..rows {
-            let mut line = 0.0;
-            for column in 0..columns {
-                line += f64::from(cells.cost[row * columns + column]) * cell_area;
-                sums[(row + 1) * (columns + 1) + column + 1] = sums[row * (columns + 1) + column + 1] + line;
-            }
+        let cost: Vec<f64> = cells.cost.iter().map(|c| f64::from(*c)).collect();
+        let unit = count / cost.iter().sum::<f64>();
+        let sums = sums(cells.frame, cells.columns, cells.rows, &cost, unit);
+        Self { cells, sums, unit }
+    }
+
+    /// The same map with every part of a grid of `columns` × `rows` multiplied by its factor. The mean is not made 1
+    /// again: the whole frame may turn out to cost more or less than its pixels.
+    pub(crate) fn corrected(&self, columns: u32, rows: u32, factors: &[f64]) -> Self {
+        let frame = self.cells.frame;
+        let (c, r) = (self.cells.columns.max(columns), self.cells.rows.max(rows));
+        let resampled = |column: u32, row: u32| {
+            let at = |i: u32, of: u32, n: u32| (f64::from(i) + 0.5) / f64::from(of) * f64::from(n);
+            let (x, y) = (at(column, c, self.cells.columns), at(row, r, self.cells.rows));
+            let own = self.cells.cost.get(y as usize * self.cells.columns as usize + x as usize);
+            let (x, y) = (at(column, c, columns), at(row, r, rows));
+            let factor = factors.get(y as usize * columns as usize + x as usize);
+            f64::from(own.copied().unwrap_or(1.0)) * factor.copied().unwrap_or(1.0)
+        };
+        let cost: Vec<f64> = (0..r)
+            .flat_map(|row| (0..c).map(move |column| (column, row)))
+            .map(|(x, y)| resampled(x, y))
+            .collect();
+        let sums = sums(frame, c, r, &cost, self.unit);
+        Self {
+            cells: Cells { frame, columns: c, rows: r, cost: cost.iter().map(|c| *c as f32).collect() },
+            sums,
+            unit: self.unit,
         }
-        Self { cells, sums }
     }
 
     /// The picture it is a map of.
@@ -158,6 +177,21 @@ impl CostMap {
         let bottom = at(r + 1, c) * (1.0 - fx) + at(r + 1, c + 1) * fx;
         top * (1.0 - fy) + bottom * fy
     }
+}
+
+/// Sums of the cells above and to the left of every corner, in cost units.
+fn sums(frame: Frame, columns: u32, rows: u32, cost: &[f64], unit: f64) -> Vec<f64> {
+    let (columns, rows) = (columns as usize, rows as usize);
+    let cell = frame.area() as f64 / (columns * rows) as f64 * unit;
+    let mut sums = vec![0.0; (columns + 1) * (rows + 1)];
+    for row in 0..rows {
+        let mut line = 0.0;
+        for column in 0..columns {
+            line += cost[row * columns + column] * cell;
+            sums[(row + 1) * (columns + 1) + column + 1] = sums[row * (columns + 1) + column + 1] + line;
+        }
+    }
+    sums
 }
 
 impl TryFrom<Cells> for CostMap {

@@ -104,6 +104,8 @@ pub struct Plan {
     pub nodes: Vec<NodePlan>,
     /// The tiles, largest expected cost first.
     pub pieces: Vec<Piece>,
+    /// Share of what is not their own pixels that the largest tiles have at most.
+    pub grain: f64,
     /// Seconds until everything is here; `None` while no slot's rate is known.
     pub seconds: Option<f64>,
     /// The best slot by itself, and its seconds.
@@ -152,6 +154,7 @@ pub fn plan(work: Work, models: &[NodeModel]) -> Result<Plan> {
         work,
         nodes,
         pieces,
+        grain: 0.0075,
         seconds: known.then_some(foretold.seconds),
         alone: alone.filter(|_| known),
     })

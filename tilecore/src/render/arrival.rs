@@ -32,7 +32,8 @@ pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
     if e.device != p.device.as_str() {
         return Err(wrong("device", p.device.as_str().into(), crate::blender::printable(&e.device, 40)));
     }
-    if !done.seconds.is_finite() || done.seconds < 0.0 {
+    let sane = |s: f64| s.is_finite() && s >= 0.0;
+    if !sane(done.seconds) || !sane(done.sync) || done.sync > done.seconds {
         return Err(wrong("clock", "a duration".into(), "nonsense".into()));
     }
     Ok(done)

@@ -32,6 +32,8 @@ impl Control<'_, '_> {
             });
         }
         self.emit(Event::Stitching);
+        // The last tiles are shown before their files can go.
+        drop(self.work.as_mut().and_then(|w| w.preview.take()));
         let mut files = Vec::new();
         let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
         match work.format() {

@@ -16,11 +16,15 @@ use super::work::Work;
 use super::{Cancel, Options, Outcome};
 use crate::blender::TileDone;
 use crate::dispatch::{self, Action, Dispatch, Input};
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::{Event, Sink};
+use crate::heatmap::Style;
+use crate::hindsight;
 use crate::job::Request;
 use crate::node::{Node, Place};
-use crate::state::{NodeRecord, Record, TileRecord, now};
+use crate::plan::Plan;
+use crate::report;
+use crate::state::{History, NodeRecord, Record, TileRecord, now};
 
 /// How long the loop sleeps when nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
@@ -49,6 +53,8 @@ pub(super) struct Control<'a, 'b> {
     draining: bool,
     told: Instant,
     pub(super) target: Target,
+    /// What had to be said.
+    warnings: Vec<String>,
     /// The slot that finishes, and what came of it.
     pub(super) awaited: Option<usize>,
     pub(super) finished: Option<Result<Vec<FinishedFile>>>,
@@ -86,6 +92,7 @@ impl<'a, 'b> Control<'a, 'b> {
             draining: false,
             told: Instant::now(),
             target,
+            warnings: Vec::new(),
             awaited: None,
             finished: None,
         };
@@ -128,11 +135,13 @@ impl<'a, 'b> Control<'a, 'b> {
                     threads: spec.threads,
                     orders,
                     stage: Stage::Booting,
+                    queued: false,
                     hello: None,
                     start_s: 0.0,
                     sync_s: 0.0,
                     rate: None,
                     fixed_s: None,
+                    patches: Vec::new(),
                     losses: 0,
                     trouble: None,
                 });
@@ -146,6 +155,14 @@ impl<'a, 'b> Control<'a, 'b> {
     }
 
     pub(super) fn emit(&mut self, event: Event) {
+        match &event {
+            Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Lost { node, reason, .. } | Event::Retired { node, reason, .. } => {
+                self.warnings.push(format!("{node}: {reason}"));
+            }
+            _ => {}
+        }
+        self.warnings.truncate(200);
         (self.sink)(event);
     }
 
@@ -163,7 +180,9 @@ impl<'a, 'b> Control<'a, 'b> {
         if result.is_ok() {
             self.part_ways();
         }
+        let result = result.and_then(|outcome| self.account(&outcome).map(|()| outcome));
         self.abort.store(true, Ordering::Relaxed);
+        self.withdraw();
         // A work directory is worth keeping for its tiles.
         let keep =
             self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| !w.tiles.is_empty()));
@@ -171,6 +190,27 @@ impl<'a, 'b> Control<'a, 'b> {
             work.dir.remove()?;
         }
         result
+    }
+
+    /// Writes the report and the map of a finished render.
+    fn account(&self, outcome: &Outcome) -> Result<()> {
+        let Some(work) = self.work.as_ref().filter(|w| w.only.is_none()) else { return Ok(()) };
+        let history = History::read(&work.dir.root().join("state.ron"))?;
+        let png = outcome.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
+        let picture = png.then(|| outcome.output.clone());
+        let data = hindsight::report(&history, picture, self.warnings.clone());
+        let html = report::html(&data);
+        let own = work.dir.root().join("report.html");
+        for path in
+            [Some(&own).filter(|_| self.options.keep), self.options.report.as_ref()].into_iter().flatten()
+        {
+            std::fs::write(path, &html).at("write", path)?;
+        }
+        if let Some(path) = &self.options.map {
+            let canvas = hindsight::heat_map(&history)?.draw(Style::default());
+            std::fs::write(path, canvas.png()?).at("write", path)?;
+        }
+        Ok(())
     }
 
     /// Lets every node forget the job's spool, and waits a moment for it.
@@ -185,15 +225,32 @@ impl<'a, 'b> Control<'a, 'b> {
         }
     }
 
+    /// Waits a moment for the slots that are not there yet: they withdraw what they queued.
+    fn withdraw(&self) {
+        let until = Instant::now() + Duration::from_millis(500);
+        let queued = self.seats.iter().zip(&self.threads).filter(|(seat, _)| seat.stage == Stage::Booting);
+        while Instant::now() < until && queued.clone().any(|(_, thread)| !thread.is_finished()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What a run would do.
+    pub(super) fn plan_only(mut self) -> Result<Plan> {
+        let plan = self.meet().and_then(|()| {
+            let models: Vec<_> = self.seats.iter().map(super::meeting::model).collect();
+            let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
+            crate::plan::plan(self.meeting.planning(work), &models)
+        });
+        self.part_ways();
+        self.abort.store(true, Ordering::Relaxed);
+        if let Some(work) = self.work.take().filter(|w| w.tiles.is_empty()) {
+            work.dir.remove()?;
+        }
+        plan
+    }
+
     fn drive(&mut self) -> Result<Outcome> {
-        for slot in 0..self.seats.len() {
-            let node = self.seats[slot].name.clone();
-            self.emit(Event::Connecting { slot, node });
-            self.seats[slot].order(Order::Boot(Duration::ZERO));
-        }
-        while !self.met() {
-            self.step()?;
-        }
+        self.meet()?;
         if self.todo().iter().any(|rects| !rects.is_empty()) {
             self.plan()?;
             while !self.complete {
@@ -204,6 +261,19 @@ impl<'a, 'b> Control<'a, 'b> {
             return Err(self.interrupted());
         }
         self.conclude()
+    }
+
+    /// Reaches the nodes and finds out what there is to do.
+    fn meet(&mut self) -> Result<()> {
+        for slot in 0..self.seats.len() {
+            let node = self.seats[slot].name.clone();
+            self.emit(Event::Connecting { slot, node });
+            self.seats[slot].order(Order::Boot(Duration::ZERO));
+        }
+        while !self.met() {
+            self.step()?;
+        }
+        Ok(())
     }
 
     fn todo(&self) -> Vec<Vec<crate::geometry::Rect>> {
@@ -259,6 +329,9 @@ impl<'a, 'b> Control<'a, 'b> {
 
     fn take(&mut self, slot: usize, report: Report) -> Result<()> {
         let Some(report) = self.hear_finish(slot, report) else { return Ok(()) };
+        if let Some(error) = self.own_trouble(slot, &report) {
+            return Err(error.clone());
+        }
         match report {
             Report::Sample(tile, done, of) => {
                 self.emit(Event::Sample { slot, tile, done, of });
@@ -284,11 +357,22 @@ impl<'a, 'b> Control<'a, 'b> {
         }
     }
 
+    /// What went wrong on this machine (its disk is full or cannot be written to): no other node helps with that.
+    fn own_trouble<'r>(&self, slot: usize, report: &'r Report) -> Option<&'r Error> {
+        let error = match report {
+            Report::Failed(_, error) => error,
+            // Before a session is there, it is the link that cannot be made.
+            Report::Lost(error) if self.seats[slot].stage != Stage::Booting => error,
+            _ => return None,
+        };
+        (error.kind() == Kind::Render && !error.is_retryable()).then_some(error)
+    }
+
     /// Puts a finished tile on record; only then does it count.
     fn stored(&mut self, slot: usize, tile: &Tile, done: TileDone) -> Result<()> {
         let node = self.seats[slot].name.clone();
         self.seats[slot].losses = 0;
-        let record = self.record(tile, node, done.bytes, done.sha256, done.seconds)?;
+        let record = self.record(tile, node, &done)?;
         self.rendered += 1;
         self.files.insert(tile.piece.id, record.file);
         self.emit(Event::Stored {
@@ -301,29 +385,24 @@ impl<'a, 'b> Control<'a, 'b> {
         self.feed(Input::Stored(slot, tile.piece.id, done.seconds))
     }
 
-    pub(super) fn record(
-        &mut self,
-        tile: &Tile,
-        node: String,
-        bytes: u64,
-        sha256: String,
-        seconds: f64,
-    ) -> Result<TileRecord> {
+    pub(super) fn record(&mut self, tile: &Tile, node: String, done: &TileDone) -> Result<TileRecord> {
         let record = TileRecord {
             picture: tile.piece.picture,
             region: tile.piece.region,
             rendered: tile.rendered,
             file: tile.into.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-            bytes,
-            sha256,
+            bytes: done.bytes,
+            sha256: done.sha256.clone(),
             node,
-            seconds,
+            seconds: done.seconds - done.sync,
+            sync_s: done.sync,
             at: now(),
         };
         if let Some(work) = self.work.as_mut() {
             work.dir.append(&Record::Tile(record.clone()))?;
             work.tiles.retain(|t| t.file != record.file);
             work.tiles.push(record.clone());
+            work.show(&record);
         }
         Ok(record)
     }

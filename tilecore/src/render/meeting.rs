@@ -13,7 +13,7 @@ use super::format::Format;
 use super::seat::{Seat, Stage};
 use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{Canvas, Work};
-use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileFormat};
+use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
@@ -53,6 +53,10 @@ pub(super) struct Meeting {
     ready: Option<Instant>,
     /// Format of the picture, where it is not the scene's own.
     format: Option<Format>,
+    /// Where the picture is costly, where that was measured.
+    pub(super) map: Option<CostMap>,
+    /// The slot that measures it.
+    pub(super) mapper: Option<usize>,
 }
 
 impl Meeting {
@@ -72,6 +76,8 @@ impl Meeting {
             blender: None,
             ready: None,
             format: None,
+            map: None,
+            mapper: None,
         })
     }
 
@@ -81,14 +87,19 @@ impl Meeting {
             .canvases
             .iter()
             .zip(work.todo())
-            .map(|(canvas, todo)| plan::Picture {
-                frame: canvas.frame,
-                todo,
-                cost: CostMap::uniform(canvas.frame),
+            .map(|(canvas, todo)| {
+                let map = self.map.clone().filter(|m| m.frame() == canvas.frame);
+                let cost = map.unwrap_or_else(|| CostMap::uniform(canvas.frame));
+                plan::Picture { frame: canvas.frame, todo, cost }
             })
             .collect();
         let bytes_per_pixel = if work.format() == TileFormat::Exr { EXR_PIXEL } else { PNG_PIXEL };
         plan::Work { pictures, overlap: self.overlap, tiling: self.tiling, bytes_per_pixel }
+    }
+
+    /// Whether the frame is rendered in one piece.
+    pub(super) fn is_whole(&self) -> bool {
+        self.tiling == Tiling::Count(1)
     }
 
     /// The picture's format, where it is not the scene's own.
@@ -110,6 +121,7 @@ pub(super) fn model(seat: &Seat) -> NodeModel {
         sync_s: if ready { 0.0 } else { seat.sync_s },
         rate: seat.rate.unwrap_or(0.0),
         known: seat.rate.is_some(),
+        fixed_s: seat.fixed_s.unwrap_or(plan::USUAL_FIXED_S),
         ..NodeModel::unknown(seat.name.clone())
     }
 }
@@ -120,13 +132,19 @@ impl Control<'_, '_> {
         let Some(ready) = self.meeting.ready else { return false };
         let slowest = self.seats.iter().map(|s| s.start_s).fold(0.5, f64::max);
         let patience = Duration::from_secs_f64((3.0 * slowest).clamp(2.0, 10.0));
-        let coming =
-            self.seats.iter().any(|s| !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0);
+        let coming = self
+            .seats
+            .iter()
+            .any(|s| !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0 && !s.queued);
         self.seats.iter().any(|s| s.stage == Stage::Ready) && (!coming || ready.elapsed() > patience)
     }
 
     pub(super) fn met_report(&mut self, slot: usize, report: Report) -> Result<()> {
         match report {
+            Report::Queued(words) => {
+                self.queued(slot, words);
+                Ok(())
+            }
             Report::Booted(hello, seconds) => self.booted(slot, hello, seconds),
             Report::Sending(sent, of, per_second) => {
                 self.emit(Event::Sending { slot, sent, of, per_second });
@@ -146,13 +164,25 @@ impl Control<'_, '_> {
                     if let Some(work) = self.work.as_mut() {
                         work.adopted += 1;
                     }
-                    self.record(&tile, node.clone(), file.bytes, file.sha256, 0.0)?;
+                    // How long it took went with the connection that rendered it.
+                    let done = TileDone { bytes: file.bytes, sha256: file.sha256, ..TileDone::default() };
+                    self.record(&tile, node.clone(), &done)?;
                 }
-                self.measured(slot)
+                self.measure(slot)
             }
-            Report::Probed(_) => self.measured(slot),
+            Report::Probed(seconds) => self.probed(slot, &seconds),
             Report::Refused(error) => self.refused(slot, error),
             _ => Ok(()),
+        }
+    }
+
+    /// Planning does not wait for who is in a queue; the slot joins when its turn comes.
+    fn queued(&mut self, slot: usize, words: String) {
+        let seat = &mut self.seats[slot];
+        if seat.stage == Stage::Booting {
+            seat.queued = true;
+            let node = seat.name.clone();
+            self.emit(Event::Queued { slot, node, words });
         }
     }
 
@@ -168,7 +198,8 @@ impl Control<'_, '_> {
             seconds,
         });
         let seat = &mut self.seats[slot];
-        seat.start_s = seconds;
+        // How long a queue was says nothing about the next start.
+        seat.start_s = if std::mem::take(&mut seat.queued) { 0.0 } else { seconds };
         seat.hello = Some(hello);
         seat.stage = Stage::Waiting;
         let mine = (version, hash);
@@ -459,10 +490,12 @@ impl Control<'_, '_> {
             dir,
             tiles,
             only: self.options.only.clone(),
+            preview: None,
         };
+        work.begin_preview();
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
-            at: now(),
+            at: now() - self.clock(),
             nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
         })?;
         let reasons = self.meeting.facts().map(|f| f.needs.reasons.clone()).unwrap_or_default();
@@ -507,7 +540,8 @@ impl Control<'_, '_> {
         }
     }
 
-    fn measured(&mut self, slot: usize) -> Result<()> {
+    /// Nothing more is to be found out about this slot.
+    pub(super) fn measured(&mut self, slot: usize) -> Result<()> {
         self.meeting.ready.get_or_insert_with(Instant::now);
         self.ready(slot)
     }

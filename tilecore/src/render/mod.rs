@@ -7,8 +7,10 @@ mod arrival;
 mod conclude;
 mod control;
 mod format;
+mod measure;
 mod meeting;
 mod output;
+mod probe;
 mod seat;
 mod session;
 mod slot;
@@ -23,6 +25,7 @@ use crate::events::Sink;
 use crate::geometry::Rect;
 use crate::job::Request;
 use crate::node::Node;
+use crate::plan::Plan;
 use crate::stitch::{Compression, Part};
 
 pub use format::Format;
@@ -44,6 +47,14 @@ pub struct Options {
     pub compression: Compression,
     /// Output format other than the scene's own.
     pub format: Option<Format>,
+    /// Where a map of the cost goes, a PNG.
+    pub map: Option<PathBuf>,
+    /// Where a report goes, an HTML file; one is always in the work directory.
+    pub report: Option<PathBuf>,
+    /// Measure every slot with small renders before planning, even where nothing depends on it.
+    pub measure: bool,
+    /// Where measurements are kept between runs; nowhere when absent.
+    pub bench: Option<PathBuf>,
     /// Render only these regions of the frame, which do not overlap, and leave them as tiles.
     pub only: Option<Vec<Rect>>,
 }
@@ -62,6 +73,10 @@ impl Options {
             keep: false,
             compression: Compression::default(),
             format: None,
+            map: None,
+            report: None,
+            measure: false,
+            bench: None,
             only: None,
         }
     }
@@ -108,6 +123,21 @@ pub struct Outcome {
     pub seconds: f64,
     /// The tiles themselves, where only they were wanted.
     pub parts: Vec<Part>,
+}
+
+/// Reaches the nodes, looks at the scene, measures, and says what [`run`] would do; nothing is rendered or kept.
+///
+/// # Errors
+/// As [`run`].
+pub fn plan(
+    request: &Request,
+    nodes: &[Arc<dyn Node>],
+    options: &Options,
+    cancel: &Cancel,
+    sink: &mut Sink<'_>,
+) -> Result<Plan> {
+    request.check()?;
+    control::Control::new(request, nodes, options, cancel, sink)?.plan_only()
 }
 
 /// Renders one frame on `nodes`.

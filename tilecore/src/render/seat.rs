@@ -2,6 +2,7 @@
 
 use crossbeam_channel::Sender;
 
+use super::probe::Patches;
 use super::slot::Order;
 use crate::blender::Hello;
 use crate::error::Error;
@@ -36,11 +37,15 @@ pub(super) struct Seat {
     pub(super) threads: Option<u32>,
     pub(super) orders: Sender<Order>,
     pub(super) stage: Stage,
+    /// Whether its shell has not started because it waits in a queue.
+    pub(super) queued: bool,
     pub(super) hello: Option<Hello>,
     pub(super) start_s: f64,
     pub(super) sync_s: f64,
     pub(super) rate: Option<f64>,
     pub(super) fixed_s: Option<f64>,
+    /// Small renders whose times are awaited.
+    pub(super) patches: Patches,
     /// Losses in a row before anything was rendered.
     pub(super) losses: u32,
     /// Why it was lost last.

@@ -13,10 +13,8 @@ use crate::error::{Error, IoContext, Kind, Result};
 use crate::geometry::{Border, Frame, Rect};
 use crate::sync::{self, Hashes, Inputs, Survey};
 
-/// How often an idle link is asked whether it lives.
-const PING: Duration = Duration::from_secs(15);
-/// How long the worker may be silent after a ping before the link counts as dead. Its reading thread answers even
-/// while Cycles renders; it can be held up while Blender builds a scene.
+/// How long the worker, which is asked every 15 s, may be silent before the link counts as dead. Its reading thread
+/// answers even while Cycles renders; it can be held up while Blender builds a scene.
 const SILENCE: Duration = Duration::from_secs(90);
 
 /// Patience with what may build the scene: opening, setting up, probing, finishing.
@@ -46,18 +44,18 @@ pub(super) enum End {
 
 pub(super) struct Session<'a> {
     end: Option<End>,
+    /// Nothing has been rendered yet.
+    cold: bool,
     slot: &'a Slot,
     worker: &'a mut Worker,
     running: Option<Under>,
     fetching: Option<Fetching>,
     heard: Instant,
-    pinged: Instant,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(slot: &'a Slot, worker: &'a mut Worker) -> Self {
-        let now = Instant::now();
-        Self { end: None, slot, worker, running: None, fetching: None, heard: now, pinged: now }
+        Self { end: None, cold: true, slot, worker, running: None, fetching: None, heard: Instant::now() }
     }
 
     /// Serves until told to stop or to start over (`Ok`), or until the link is gone.
@@ -106,10 +104,6 @@ impl<'a> Session<'a> {
             ))
             .remedy("It is tried again; `tilectl nodes check` shows whether the node is well."));
         }
-        if silent > PING && self.pinged.elapsed() > PING {
-            self.pinged = Instant::now();
-            self.worker.send("ping", json!({}), &[])?;
-        }
         Ok(())
     }
 
@@ -138,7 +132,9 @@ impl<'a> Session<'a> {
         let Some(under) = self.running.take() else { return Ok(()) };
         match answer.and_then(|done| arrival::expected(&under.tile, done)) {
             Ok(done) => {
-                self.slot.report(Report::Rendered(id, done.seconds));
+                // The first tile builds the scene: that is no measure of the tiles to come.
+                let sync = if std::mem::take(&mut self.cold) { done.sync } else { 0.0 };
+                self.slot.report(Report::Rendered(id, done.seconds - sync));
                 self.next_while_fetching(under.tile, done)
             }
             Err(e) if e.kind() == Kind::Interrupted => {
@@ -288,6 +284,7 @@ impl<'a> Session<'a> {
             .map(|(rect, samples)| Ok(json!({"border": border(*rect, frame)?, "samples": samples})))
             .collect::<Result<Vec<_>>>()?;
         let request = json!({"picture": picture, "job": self.job(), "patches": patches, "seconds": seconds});
+        self.cold = false;
         let times: Times = self.worker.call("probe", request, Some(LONG), &mut || !slot.aborted())?;
         Ok(Report::Probed(times.seconds))
     }
@@ -333,7 +330,15 @@ impl<'a> Session<'a> {
                 continue;
             }
             let part = tile.into.with_extension(format!("{}.part", slot.index));
-            self.worker.fetch(&job, &file, &part, &mut go_on)?;
+            match self.worker.fetch(&job, &file, &part, &mut go_on) {
+                Ok(()) => {}
+                // Another slot with the same cache directory was quicker: the tile is here already.
+                Err(e) if e.kind() == Kind::Render => {
+                    let _ = std::fs::remove_file(&part);
+                    continue;
+                }
+                Err(e) => return Err(e),
+            }
             if arrival::check(&part, tile.picture.format, tile.rendered).is_ok() {
                 std::fs::rename(&part, &tile.into).at("write", &tile.into)?;
                 tile.into.parent().map_or(Ok(()), crate::state::sync_dir)?;

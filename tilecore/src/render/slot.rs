@@ -15,10 +15,13 @@ use super::session::{End, Session};
 use super::work::Canvas;
 use crate::blender::{Effective, Facts, Hello, Picture, Spooled, TileDone, Worker};
 use crate::dispatch::Piece;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::geometry::{Frame, Overlap, Rect};
 use crate::node::Node;
 use crate::sync::{Inputs, Roots, Survey};
+
+/// A shell that takes longer than this to start waits in a queue.
+const QUEUED: Duration = Duration::from_secs(3);
 
 /// What the render loop asks of a slot.
 #[derive(Debug)]
@@ -97,6 +100,8 @@ pub(super) struct FinishOrder {
 /// What a slot says.
 #[derive(Debug)]
 pub(super) enum Report {
+    /// The shell has not started yet; what the place has said meanwhile.
+    Queued(String),
     Booted(Hello, f64),
     /// Bytes sent, bytes to send, bytes per second of late.
     Sending(u64, u64, Option<f64>),
@@ -156,6 +161,8 @@ impl Slot {
                         match self.session() {
                             Ok(End::Stopped) => return,
                             Ok(End::Reboot(pause)) => next = Some(pause),
+                            // Told to stop while it waited: nobody asks any more.
+                            Err(e) if e.kind() == Kind::Interrupted => {}
                             Err(e) => self.report(Report::Lost(e)),
                         }
                     }
@@ -171,11 +178,11 @@ impl Slot {
         let _ = self.reports.send((self.index, report));
     }
 
-    /// Waits, unless everything ends meanwhile.
+    /// Waits, unless the slot is told to stop or everything ends meanwhile.
     fn pause(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         while Instant::now() < until {
-            if self.aborted() {
+            if self.aborted() || !self.orders.is_empty() {
                 return false;
             }
             std::thread::sleep(
@@ -191,12 +198,36 @@ impl Slot {
 
     /// One Blender's life.
     fn session(&self) -> Result<End> {
-        let abort = Arc::clone(&self.abort);
         let run = format!("{}-{}", self.run, self.index);
-        let mut go_on = || !abort.load(Ordering::Relaxed);
-        let booted = Worker::start(self.node.as_ref(), &run, None, &mut go_on)?;
+        let mut told = Told { since: Instant::now(), words: None };
+        // Any order to a slot that waits means that it need not come any more.
+        let mut on_wait = |words: Option<&str>| {
+            if let Some(words) = words.and_then(|words| told.worth(words)) {
+                self.report(Report::Queued(words));
+            }
+            !self.aborted() && self.orders.is_empty()
+        };
+        let booted = Worker::start_in_queue(self.node.as_ref(), &run, None, &mut on_wait)?;
         let mut worker = booted.worker;
         self.report(Report::Booted(booted.hello, booted.seconds));
         Session::new(self, &mut worker).serve()
+    }
+}
+
+/// What was told about a wait.
+struct Told {
+    since: Instant,
+    words: Option<String>,
+}
+
+impl Told {
+    /// The last line of what the place says, if the wait is long and this was not told.
+    fn worth(&mut self, words: &str) -> Option<String> {
+        let line = words.lines().last().unwrap_or_default().trim().to_owned();
+        if self.since.elapsed() < QUEUED || self.words.as_ref() == Some(&line) {
+            return None;
+        }
+        self.words = Some(line.clone());
+        Some(line)
     }
 }

@@ -9,6 +9,10 @@ use crate::geometry::{Frame, Overlap, Rect, uncovered};
 use crate::job::Identity;
 use crate::state::{TileRecord, WorkDir};
 use crate::stitch::Part;
+use crate::stitch::preview::Live;
+
+/// How often the preview is renewed.
+const PREVIEW: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// One picture to render: a scene through a camera at a frame.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Work {
     pub(super) dir: WorkDir,
     pub(super) tiles: Vec<TileRecord>,
     pub(super) adopted: usize,
+    /// Keeps `preview.png` in the work directory up to date, where tiles are pictures already.
+    pub(super) preview: Option<Live>,
     /// Only these regions of the first picture are wanted.
     pub(super) only: Option<Vec<Rect>>,
 }
@@ -50,6 +56,30 @@ impl Work {
                 }
             })
             .collect()
+    }
+
+    /// Begins the preview with what is there.
+    pub(super) fn begin_preview(&mut self) {
+        let Some(canvas) = self.canvases.first() else { return };
+        if self.format() != TileFormat::Png || self.only.is_some() {
+            return;
+        }
+        let path = self.dir.root().join("preview.png");
+        // No render fails for its preview.
+        self.preview = Live::start(canvas.region.size(), path, PREVIEW).ok();
+        for tile in &self.tiles {
+            self.show(tile);
+        }
+    }
+
+    /// Shows a tile in the preview.
+    pub(super) fn show(&self, tile: &TileRecord) {
+        let (Some(preview), Some(canvas)) = (&self.preview, self.canvases.first()) else { return };
+        if let (0, Some(region), Some(rendered)) =
+            (tile.picture, tile.region.relative_to(canvas.region), tile.rendered.relative_to(canvas.region))
+        {
+            preview.add(Part { path: self.dir.tile(&tile.file), region, rendered });
+        }
     }
 
     /// Pixels of all pictures.

@@ -244,6 +244,11 @@ impl<T> Board<T> {
         }
     }
 
+    /// Most parts that cross a segment.
+    pub(super) fn crowd(&self) -> usize {
+        self.crossing.iter().copied().max().unwrap_or(0)
+    }
+
     /// Whether every segment was handed out by [`Board::next`].
     pub(super) fn is_over(&self) -> bool {
         self.first >= self.segments.count()

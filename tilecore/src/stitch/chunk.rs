@@ -47,12 +47,18 @@ pub(super) fn read_head(input: &mut dyn Read) -> io::Result<(u32, Name)> {
 pub(super) fn read_data(input: &mut dyn Read, length: u32, name: Name) -> io::Result<Option<Vec<u8>>> {
     let mut data = vec![0; length as usize];
     input.read_exact(&mut data)?;
-    let mut sum = [0u8; 4];
-    input.read_exact(&mut sum)?;
+    let sum = read_sum(input)?;
     let mut crc = crc32fast::Hasher::new();
     crc.update(&name);
     crc.update(&data);
-    Ok((crc.finalize() == u32::from_be_bytes(sum)).then_some(data))
+    Ok((crc.finalize() == sum).then_some(data))
+}
+
+/// The checksum behind a chunk's data.
+pub(super) fn read_sum(input: &mut dyn Read) -> io::Result<u32> {
+    let mut sum = [0u8; 4];
+    input.read_exact(&mut sum)?;
+    Ok(u32::from_be_bytes(sum))
 }
 
 /// The name as text, whatever bytes it has.

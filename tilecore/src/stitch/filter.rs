@@ -27,7 +27,7 @@ fn average(a: u8, b: u8) -> u8 {
 
 /// PNG's Paeth predictor in eight bits: where `a` and `b` lie on different sides of `c`, the distance of their sum is
 /// the difference of their distances; where they lie on the same side, it is the sum, and the nearer of them wins.
-fn paeth(a: u8, b: u8, c: u8) -> u8 {
+pub(super) fn paeth(a: u8, b: u8, c: u8) -> u8 {
     let (to_a, to_b) = (b.abs_diff(c), a.abs_diff(c));
     let to_c = if (a < c) == (b < c) { u8::MAX } else { to_a.abs_diff(to_b) };
     let nearer = if to_b <= to_c { b } else { c };

@@ -1,23 +1,31 @@
 //! What a PNG tile says before its pixels, read with every size checked before anything is allocated.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::ancillary::Ancillary;
 use super::chunk;
 use super::layout::Layout;
+use super::samples::Samples;
 use crate::error::{Error, IoContext, Result};
 use crate::geometry::Frame;
 
 /// Most bytes of metadata a tile may carry; a large ICC profile has three million.
 const MAX_ANCILLARY: u64 = 16 << 20;
+/// Most bytes of pixels of an interlaced tile, which has to be held whole: 4096x4096 RGBA.
+const MAX_INTERLACED: u64 = 64 << 20;
 
-/// A tile's header: its pixels' layout after palettes and small depths are expanded, and its metadata.
+/// A tile's header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
+    /// The pixels' layout after palettes and small depths are expanded.
     pub(super) layout: Layout,
+    pub(super) samples: Samples,
+    pub(super) interlaced: bool,
     pub(super) ancillary: Ancillary,
+    /// Bytes in the first chunk of pixels.
+    pub(super) pixel_bytes: u32,
 }
 
 /// An error about a tile's content, as opposed to the disk it lies on.
@@ -28,14 +36,19 @@ pub(super) fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
 }
 
 /// A read error: the end of the file is damage, everything else is the disk.
-pub(super) fn read_error(path: &Path, e: std::io::Error) -> Error {
+pub(super) fn read_error(path: &Path, e: io::Error) -> Error {
     match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => damaged(path, "the file ends too early"),
-        _ => match Err::<(), _>(e).at("read", path) {
-            Err(error) => error,
-            Ok(()) => damaged(path, "unreadable"),
-        },
+        io::ErrorKind::UnexpectedEof => damaged(path, "the file ends too early"),
+        _ => Err::<(), _>(e).at("read", path).err().unwrap_or_else(|| damaged(path, "it cannot be read")),
     }
+}
+
+/// Width and height, depth, colour type and whether it is interlaced.
+struct ImageHeader {
+    size: (u32, u32),
+    depth: u8,
+    colour_type: u8,
+    interlaced: bool,
 }
 
 impl Header {
@@ -54,94 +67,88 @@ impl Header {
         Ok(header)
     }
 
-    /// Reads up to the first pixel data.
+    /// Width and height that the file at `path` says it has.
+    pub(super) fn size_of(path: &Path) -> Result<(u32, u32)> {
+        let mut file = BufReader::with_capacity(64, File::open(path).at("open", path)?);
+        Ok(image_header(&mut file, path)?.size)
+    }
+
+    /// Reads up to the first byte of pixels.
     pub(super) fn parse(input: &mut dyn Read, path: &Path, size: Frame) -> Result<Self> {
         let bad = |what: &str| damaged(path, what);
-        let lost = |e: std::io::Error| read_error(path, e);
-        let mut signature = [0u8; 8];
-        input.read_exact(&mut signature).map_err(lost)?;
-        if signature != chunk::SIGNATURE {
-            return Err(bad("it is not a PNG file"));
+        let image = image_header(input, path)?;
+        let (width, height) = image.size;
+        if image.size != (size.width(), size.height()) {
+            return Err(damaged(path, format!("it is {width}x{height} pixels where {size} are expected")));
         }
-        let (length, name) = chunk::read_head(input).map_err(lost)?;
-        if (length, &name) != (13, b"IHDR") {
-            return Err(bad("it does not begin with an image header"));
-        }
-        let ihdr = chunk::read_data(input, length, name)
-            .map_err(lost)?
-            .ok_or_else(|| bad("the checksum of its header is wrong"))?;
-        let mut layout = ihdr_layout(&ihdr, path, size)?;
-        let palette = ihdr.get(9) == Some(&3);
-
         let mut ancillary = Ancillary::default();
         let mut left = MAX_ANCILLARY;
-        let mut seen_palette = false;
-        loop {
-            let (length, name) = chunk::read_head(input).map_err(lost)?;
+        let (mut palette, mut transparency) = (None, None);
+        let pixel_bytes = loop {
+            let (length, name) = chunk::read_head(input).map_err(|e| read_error(path, e))?;
             match &name {
-                b"IDAT" => break,
+                b"IDAT" => break length,
                 b"IEND" => return Err(bad("it has no pixels")),
                 b"IHDR" => return Err(bad("it has two image headers")),
-                b"acTL" | b"fcTL" | b"fdAT" => return Err(bad("it is animated")),
+                b"acTL" | b"fcTL" | b"fdAT" => {
+                    return Err(bad("it is animated").remedy("Export it as a still image."));
+                }
                 _ => {}
             }
             left = left
                 .checked_sub(u64::from(length))
                 .ok_or_else(|| bad("it carries more than 16 MiB of metadata"))?;
             let data = chunk::read_data(input, length, name)
-                .map_err(lost)?
+                .map_err(|e| read_error(path, e))?
                 .ok_or_else(|| damaged(path, format!("the checksum of {} is wrong", chunk::shown(name))))?;
             match &name {
-                b"PLTE" => {
-                    let entries = data.len() / 3;
-                    if seen_palette || !data.len().is_multiple_of(3) || entries == 0 || entries > 256 {
-                        return Err(bad("its palette is not valid"));
-                    }
-                    seen_palette = true;
-                }
-                b"tRNS" if !layout.alpha => layout.alpha = true,
+                b"PLTE" if palette.is_none() => palette = Some(data),
+                b"tRNS" if transparency.is_none() => transparency = Some(data),
+                b"PLTE" | b"tRNS" => return Err(bad("it has two palettes")),
                 _ => ancillary.add(name, data),
             }
+        };
+        let (samples, layout) =
+            Samples::of(image.colour_type, image.depth, palette.as_deref(), transparency.as_deref())
+                .ok_or_else(|| {
+                    let ImageHeader { colour_type, depth, .. } = image;
+                    damaged(
+                        path,
+                        format!("colour type {colour_type} with {depth} bits and its palette is not PNG's"),
+                    )
+                })?;
+        if image.interlaced && size.area() * layout.bytes_per_pixel() as u64 > MAX_INTERLACED {
+            return Err(bad("it is interlaced and too large to be held in memory")
+                .remedy("Save it without interlacing."));
         }
-        if palette && !seen_palette {
-            return Err(bad("its palette is missing"));
-        }
-        Ok(Self { layout, ancillary })
+        Ok(Self { layout, samples, interlaced: image.interlaced, ancillary, pixel_bytes })
     }
 }
 
-/// The layout an image header promises, if its size is the expected one.
-fn ihdr_layout(ihdr: &[u8], path: &Path, size: Frame) -> Result<Layout> {
-    let &[w0, w1, w2, w3, h0, h1, h2, h3, depth, colour_type, 0, 0, interlace @ (0 | 1)] = ihdr else {
-        return Err(damaged(path, "its image header is not valid"));
+/// Reads the signature and the image header.
+fn image_header(input: &mut dyn Read, path: &Path) -> Result<ImageHeader> {
+    let bad = |what: &str| damaged(path, what);
+    let lost = |e: io::Error| read_error(path, e);
+    let mut signature = [0u8; 8];
+    input.read_exact(&mut signature).map_err(lost)?;
+    if signature != chunk::SIGNATURE {
+        return Err(bad("it is not a PNG file"));
+    }
+    let (length, name) = chunk::read_head(input).map_err(lost)?;
+    if (length, &name) != (13, b"IHDR") {
+        return Err(bad("it does not begin with an image header"));
+    }
+    let ihdr = chunk::read_data(input, length, name)
+        .map_err(lost)?
+        .ok_or_else(|| bad("the checksum of its header is wrong"))?;
+    let &[w0, w1, w2, w3, h0, h1, h2, h3, depth, colour_type, 0, 0, interlace @ (0 | 1)] = ihdr.as_slice()
+    else {
+        return Err(bad("its image header is not valid"));
     };
-    let (width, height) = (u32::from_be_bytes([w0, w1, w2, w3]), u32::from_be_bytes([h0, h1, h2, h3]));
-    if (width, height) != (size.width(), size.height()) {
-        return Err(damaged(path, format!("it is {width}x{height} pixels where {size} are expected")));
-    }
-    let layout = match (colour_type, depth) {
-        (0, 1 | 2 | 4 | 8 | 16) => Layout { sixteen: depth == 16, ..Layout::default() },
-        (2, 8 | 16) => Layout { colour: true, alpha: false, sixteen: depth == 16 },
-        (3, 1 | 2 | 4 | 8) => Layout { colour: true, ..Layout::default() },
-        (4, 8 | 16) => Layout { alpha: true, colour: false, sixteen: depth == 16 },
-        (6, 8 | 16) => Layout { colour: true, alpha: true, sixteen: depth == 16 },
-        _ => {
-            return Err(damaged(path, format!("colour type {colour_type} with {depth} bits is not PNG's")));
-        }
-    };
-    // An interlaced image has to be held whole; the bound is what a frame of 8192x4096 RGBA needs.
-    if interlace == 1 && size.area() * layout.bytes_per_pixel() as u64 > 128 << 20 {
-        return Err(damaged(path, "it is interlaced and too large to be held in memory")
-            .remedy("Save it without interlacing."));
-    }
-    Ok(layout)
-}
-
-/// What went wrong with a file, in words.
-pub(super) fn decoding(path: &Path, e: png::DecodingError) -> Error {
-    match e {
-        png::DecodingError::IoError(e) => read_error(path, e),
-        png::DecodingError::LimitsExceeded => damaged(path, "it needs more memory than its size allows"),
-        other => damaged(path, other),
-    }
+    Ok(ImageHeader {
+        size: (u32::from_be_bytes([w0, w1, w2, w3]), u32::from_be_bytes([h0, h1, h2, h3])),
+        depth,
+        colour_type,
+        interlaced: interlace == 1,
+    })
 }

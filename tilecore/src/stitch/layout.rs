@@ -41,7 +41,7 @@ impl Layout {
     }
 
     /// Appends pixels of this layout to `into` as pixels of `target`, which holds them without loss: grey is repeated,
-    /// missing alpha is opaque, 8 bits become 16 by `v * 257`.
+    /// missing alpha is opaque, 8 bits become 16 by `v * 257`. (For a preview, 16 bits are cut to the upper 8.)
     pub(super) fn widen(self, pixels: &[u8], target: Self, into: &mut Vec<u8>) {
         if self == target {
             into.extend_from_slice(pixels);

@@ -5,6 +5,7 @@
 //! frame and not with its height.
 
 mod ancillary;
+mod blocks;
 mod board;
 mod chunk;
 mod deflate;
@@ -13,14 +14,19 @@ mod filter;
 mod header;
 mod holes;
 mod layout;
+pub mod loose;
 mod output;
 mod pipeline;
+mod pixels;
+pub mod preview;
+mod samples;
 mod segment;
 #[doc(hidden)]
 pub mod stages;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod unfilter;
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +55,7 @@ impl Part {
     }
 }
 
-/// How [`png`] writes.
+/// How [`png()`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PngOptions {
@@ -104,6 +110,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Parts of the frame that no file reaches: empty unless holes were allowed.
     pub missing: Vec<Rect>,
+    /// Number of parts that had to be converted: their colour type or depth is not the picture's.
+    pub converted: usize,
     /// Kinds of metadata (`iCCP`, `tEXt`, ...) that were left out because the tiles do not agree on them.
     pub disagreements: Vec<String>,
     /// EXR files with samples that are not a number, and how many; such samples are kept as they are.
@@ -119,7 +127,7 @@ pub fn png(parts: &[Part], frame: Frame, out: &Path, options: &PngOptions) -> Re
     png_with(parts, frame, out, options, &mut |_| true)
 }
 
-/// As [`png`]. `progress` is told now and then how many rows of the frame are written, and says whether to go on; if
+/// As [`png()`]. `progress` is told now and then how many rows of the frame are written, and says whether to go on; if
 /// not, nothing is left behind and the error is one of [`Kind::Interrupted`](crate::error::Kind::Interrupted).
 pub fn png_with(
     parts: &[Part],
@@ -133,12 +141,17 @@ pub fn png_with(
     pipeline::run(parts, frame, out, options, missing, progress)
 }
 
+/// Width and height in pixels that the PNG file at `path` says it has.
+pub fn png_size(path: &Path) -> Result<(u32, u32)> {
+    header::Header::size_of(path)
+}
+
 /// Everything about the parts that can be told without opening a file; returns what they leave uncovered.
 fn check(parts: &[Part], frame: Frame, out: &Path) -> Result<Vec<Rect>> {
     if parts.is_empty() {
         return Err(Error::input("there are no tiles to stitch").remedy("Name at least one tile."));
     }
-    let target = std::path::absolute(out).unwrap_or_else(|_| out.to_path_buf());
+    let target = out.canonicalize().ok();
     for part in parts {
         let path = part.path.display();
         if !frame.rect().contains(part.region) {
@@ -152,7 +165,7 @@ fn check(parts: &[Part], frame: Frame, out: &Path) -> Result<Vec<Rect>> {
             ))
             .remedy("Check the places of the tiles."));
         }
-        if std::path::absolute(&part.path).is_ok_and(|p| p == target) {
+        if target.is_some() && part.path.canonicalize().ok() == target {
             return Err(Error::input(format!("the output {path} is one of the tiles"))
                 .remedy("Choose another name for the output."));
         }

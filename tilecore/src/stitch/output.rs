@@ -106,18 +106,31 @@ impl<'a> Output<'a> {
         self.write(&segment.chunk)
     }
 
-    /// Ends the file, brings it to the disk and gives it its name. Returns its size.
-    pub(super) fn finish(mut self) -> Result<u64> {
+    fn end(&mut self) -> Result<()> {
         let [a, b, c, d] = self.adler.to_be_bytes();
         // An empty block marked as the last, then the checksum.
         self.write(&chunk::whole(*b"IDAT", &[3, 0, a, b, c, d]))?;
         self.write(&chunk::whole(*b"IEND", &[]))?;
-        let path = self.path;
         drop(self.early.take());
+        Ok(())
+    }
+
+    /// Ends the file, brings it to the disk and gives it its name. Returns its size.
+    pub(super) fn finish(mut self) -> Result<u64> {
+        self.end()?;
+        let path = self.path;
         self.file.as_file().sync_all().at("write", path)?;
         self.file.persist(path).map_err(|e| e.error).at("write", path)?;
         sync_folder(path);
         Ok(self.bytes)
+    }
+
+    /// As [`Output::finish`], for a file that may be lost with the power.
+    pub(super) fn finish_fast(mut self) -> Result<()> {
+        self.end()?;
+        let path = self.path;
+        self.file.persist(path).map_err(|e| e.error).at("write", path)?;
+        Ok(())
     }
 }
 

@@ -19,6 +19,8 @@ use crate::geometry::{Frame, Rect};
 /// row of tiles, so that there are enough tiles to decode at a time.
 const WINDOW_PER_THREAD: usize = 4 << 20;
 const WINDOW_LEAST: usize = 16 << 20;
+/// Most files open at a time; a process may usually have 1024, and others in it need some.
+const MAX_OPEN: usize = 200;
 
 /// Stitches `parts`, already checked, into `out`. `progress` is told the number of rows written and says whether to
 /// go on.
@@ -37,6 +39,7 @@ pub(super) fn run(
     let headers = headers(parts, threads)?;
     let mut layout = headers.iter().fold(Layout::default(), |all, h| all.union(h.layout));
     layout.alpha |= options.holes == Holes::Transparent && !missing.is_empty();
+    let converted = headers.iter().filter(|h| h.layout != layout).count();
     let (ancillary, disagreements) = Ancillary::common(headers.iter().map(|h| &h.ancillary));
 
     let pixel = layout.bytes_per_pixel();
@@ -49,12 +52,14 @@ pub(super) fn run(
     let board = Board::new(segments, &regions, window.max(threads + 2), vec![0; row_bytes]);
 
     let mut output = Output::create(out, frame, layout, &ancillary)?;
+    let keep_open = board.crowd() <= MAX_OPEN;
     let floor = Floor {
         state: Mutex::new(State { board, failure: None, stopped: false, spare: Vec::new() }),
         changed: Condvar::new(),
         tiles: parts.iter().map(|_| Mutex::new(None)).collect(),
         parts,
         headers: &headers,
+        keep_open,
         layout,
         shape,
         segments,
@@ -83,7 +88,7 @@ pub(super) fn run(
     if let Some(failure) = floor.lock().failure.take() {
         return Err(failure);
     }
-    Ok(Summary { bytes: output.finish()?, missing, disagreements, nans: Vec::new() })
+    Ok(Summary { bytes: output.finish()?, missing, converted, disagreements, nans: Vec::new() })
 }
 
 /// Reads every part's header.
@@ -115,6 +120,8 @@ struct Floor<'a> {
     tiles: Vec<Mutex<Option<Rows<'a>>>>,
     parts: &'a [Part],
     headers: &'a [Header],
+    /// Whether the files of open tiles stay open.
+    keep_open: bool,
     layout: Layout,
     shape: Shape,
     segments: Segments,
@@ -228,7 +235,7 @@ impl Floor<'_> {
         let mut tile = lock(tile);
         let rows = match &mut *tile {
             Some(rows) => rows,
-            none => none.insert(Rows::open(source, header, self.layout)?),
+            none => none.insert(Rows::open(source, header, self.layout, self.keep_open)?),
         };
         rows.read(to.saturating_sub(from), strip)?;
         if to == source.region.bottom() {

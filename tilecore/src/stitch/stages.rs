@@ -13,7 +13,7 @@ use crate::error::Result;
 pub fn decode(part: &Part) -> Result<Vec<u8>> {
     let header = Header::read(Path::new(&part.path), part.rendered.size())?;
     let mut pixels = Vec::new();
-    Rows::open(part, &header, header.layout)?.read(part.region.height(), &mut pixels)?;
+    Rows::open(part, &header, header.layout, true)?.read(part.region.height(), &mut pixels)?;
     Ok(pixels)
 }
 
@@ -48,4 +48,9 @@ impl Segment {
     pub fn deflate(&mut self) -> usize {
         self.maker.deflate(&mut self.filtered, &[], self.shape, Vec::new()).chunk.len()
     }
+}
+
+/// Undoes a row's filter.
+pub fn unfilter(filter: u8, pixel: usize, row: &mut [u8], above: &[u8]) -> bool {
+    super::unfilter::unfilter(filter, pixel, row, above)
 }

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tilecore::node::SshOptions;
 use tilecore::node::ssh::Prompt;
+use tilecore::node::{NodeSpec, Place, SshOptions, from_spec};
 
 use crate::sshd::{Agent, Home, Sshd, run};
 use crate::{assert_shell, link, options, refusal};
@@ -52,6 +52,17 @@ fn every_type_of_key() {
         std::fs::remove_file(public).unwrap();
         assert_shell(&mut *link(&place, &options(&home)).unwrap());
     }
+}
+
+#[test]
+fn the_link_says_how_it_logged_in() {
+    let (server, home, place) = server_and_home();
+    let (private, public) = home.key("id_ed25519", "ed25519", "");
+    server.allow(&public);
+    let node = from_spec(&NodeSpec::new("n", Place::Ssh(place)), &options(&home)).unwrap();
+    let mut link = node.link().unwrap();
+    assert_shell(&mut *link);
+    assert_eq!(link.login(), format!("key {}", private.display()));
 }
 
 #[test]
@@ -124,6 +135,8 @@ fn an_agent_with_too_many_keys() {
     // The one that is configured is tried first.
     home.write("config", "IdentityFile ~/.ssh/k7\n");
     assert_shell(&mut *link(&place, &options).unwrap());
+    home.write("config", "IdentitiesOnly yes\nIdentityFile ~/.ssh/nothing-there\n");
+    assert!(refusal(&place, &options).to_string().contains("nothing-there is no key"));
 }
 
 #[test]

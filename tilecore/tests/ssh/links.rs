@@ -146,6 +146,17 @@ fn a_shell_that_is_killed_closes_the_stream() {
 }
 
 #[test]
+fn sending_to_a_shell_that_ended_is_an_error() {
+    let server = Sshd::start();
+    let mut link = connect(&server);
+    link.send(b"echo bye; exit\n").unwrap();
+    let error = link.send(&noise(32 << 20)).unwrap_err();
+    assert!(error.to_string().contains("ended"), "{error}");
+    // What it said before is not lost.
+    assert_eq!(receive(&mut *link, |_| false), b"bye\n");
+}
+
+#[test]
 fn a_connection_that_dies_is_an_error() {
     let server = Sshd::with().plain().start();
     let mut link = connect(&server);

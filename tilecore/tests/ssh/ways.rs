@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use tilecore::error::Kind;
+use tilecore::node::Received;
 
 use crate::links::{noise, there_and_back};
 use crate::sshd::{Home, Sshd, user, which};
@@ -86,6 +88,26 @@ fn through_a_jump_host_and_another() {
 }
 
 #[test]
+fn a_jump_host_that_dies_takes_the_link_with_it() {
+    let (jump, node) = (Sshd::start(), Sshd::start());
+    let home = Home::for_server(&jump);
+    node.allow(&home.ssh("id_ed25519.pub"));
+    home.write("known_hosts", &[jump.known_as("127.0.0.1"), node.known_as("127.0.0.1")].concat());
+    home.write("config", &format!("Host node\n HostName 127.0.0.1\n ProxyJump 127.0.0.1:{}\n", jump.port));
+    let mut link = link(&format!("node:{}", node.port), &options(&home)).unwrap();
+    assert_shell(&mut *link);
+    jump.cut_connections();
+    let mut buffer = [0; 64];
+    let mut result = Ok(Received::Nothing);
+    eventually("the connection broke", || {
+        result = link.recv(&mut buffer, Duration::from_secs(1));
+        result.as_ref().ok() != Some(&Received::Nothing)
+    });
+    let error = result.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("broke"), "{error}");
+}
+
+#[test]
 fn a_jump_host_that_cannot_go_on_says_so() {
     let (jump, node) = (Sshd::with().line("AllowTcpForwarding no").start(), Sshd::start());
     let home = Home::for_server(&jump);
@@ -125,6 +147,28 @@ fn through_a_command() {
 }
 
 #[test]
+fn machines_are_tried_before_they_are_written_down() {
+    let server = Sshd::start();
+    let mute = Sshd::with().plain().line("ForceCommand echo no shell here >&2").start();
+    let home = Home::for_server(&server);
+    mute.allow(&home.ssh("id_ed25519.pub"));
+    home.write("known_hosts", &[server.known_as("127.0.0.1"), mute.known_as("127.0.0.1")].concat());
+    let host =
+        |name: &str, server: &Sshd| format!("Host {name}\n HostName 127.0.0.1\n Port {}\n", server.port);
+    home.write("config", &[&host("good", &server), &host("mute", &mute), "Host *\n User x\n"].concat());
+    let mut options = options(&home);
+    let hosts = tilecore::node::ssh::hosts(&options).unwrap();
+    assert_eq!(hosts, ["good", "mute"]);
+    let asked: Vec<String> = hosts.iter().map(|host| format!("{}@{host}", user())).collect();
+    options.user = "nobody-of-that-name".to_owned();
+    let probes = tilecore::config::probe(&asked, &options);
+    assert_eq!(probes[0].host, asked[0]);
+    assert!(probes[0].outcome.is_ok(), "{:?}", probes[0].outcome);
+    let error = probes[1].outcome.as_ref().unwrap_err();
+    assert!(error.to_string().contains("no shell answers") && error.process_log() == Some("no shell here\n"));
+}
+
+#[test]
 fn what_is_not_an_ssh_server() {
     let home = Home::new();
     let mut options = options(&home);
@@ -147,7 +191,7 @@ fn what_is_not_an_ssh_server() {
     });
     let error = refusal(&place, &options);
     assert!(error.to_string().contains("cannot be talked to"), "{error}");
-    options.connect_timeout = std::time::Duration::from_secs(1);
+    options.connect_timeout = Duration::from_secs(1);
     let error = refusal(&place, &options);
     assert!(error.hint().is_some(), "{error}");
     let error = refusal(&place, &options);

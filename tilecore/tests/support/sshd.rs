@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const MISSING: &str = "is missing: run fixtures/setup.sh, which installs openssh-server and openssh-client";
+const MISSING: &str = "is missing: run fixtures/setup.sh --tests, which installs what these tests need";
 
 /// A running sshd. It stops listening when the value is dropped.
 pub struct Sshd {
@@ -65,6 +65,11 @@ impl Sshd {
     /// What it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Kills the processes that carry its connections, as when the network or the machine goes.
+    pub fn cut_connections(&self) {
+        run(Command::new("pkill").args(["-KILL", "-P", &self.child.0.id().to_string()]));
     }
 
     /// Ends it as a crash would; its connections stay.

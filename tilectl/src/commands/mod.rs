@@ -1,8 +1,11 @@
 //! One file per verb: flags in, a call of the library, words out.
 
+mod bench;
 mod clean;
 mod init;
+mod map;
 mod nodes;
+mod plan;
 mod render;
 mod status;
 mod stitch;
@@ -23,6 +26,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Stitch(args) => stitch::run(&args),
+        Command::Map(args) => map::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Nodes(command) => nodes::run(&command),
@@ -53,4 +59,10 @@ fn compression(name: &str) -> Compression {
         "small" => Compression::Small,
         _ => Compression::Default,
     }
+}
+
+/// Writes a file, with an error that says which.
+fn write(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    use tilecore::error::IoContext;
+    std::fs::write(path, bytes).at("write", path)
 }

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tilecore::Result;
 use tilecore::blender::TileFormat;
 use tilecore::config::Defaults;
 use tilecore::job::Request;
 use tilecore::plan::Tiling;
 use tilecore::render::{self, Cancel, Options};
-use tilecore::{Error, Result};
 
 use crate::farm::Farm;
 use crate::{cli, show};
@@ -18,7 +18,11 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     Request::new(&args.scene.file, args.scene.frame).check()?;
     let farm = Farm::new(&args.nodes, Some(&args.scene.file), args.threads)?;
     let defaults = &farm.config.defaults;
-    let request = request(args, defaults);
+    let request = Request {
+        persistent: !args.no_persistent_data && defaults.persistent_data != Some(false),
+        mixed_versions: args.mixed_versions || defaults.mixed_versions == Some(true),
+        ..request(&args.scene, &args.tiling, defaults)
+    };
     let output = match &args.output {
         Some(output) => output.clone(),
         None => default_output(&args.scene.file, args.scene.frame),
@@ -34,6 +38,10 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
             Some(level) => super::compression(level),
             None => defaults.compression.unwrap_or_default(),
         },
+        map: args.map.clone(),
+        report: args.report.clone(),
+        measure: false,
+        bench: tilecore::bench::Cache::default_path(),
         only: None,
         format: args.format.as_deref().map(str::parse).transpose()?,
     };
@@ -51,13 +59,13 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
 }
 
 /// From what was typed, and what is configured where nothing was typed, to what the library takes.
-fn request(args: &cli::Render, defaults: &Defaults) -> Request {
-    let tiling = match (args.tiling.tiles, args.tiling.tile_size, defaults.tiles, defaults.tile_size) {
+pub(crate) fn request(scene: &cli::Scene, tiles: &cli::Tiling, defaults: &Defaults) -> Request {
+    let tiling = match (tiles.tiles, tiles.tile_size, defaults.tiles, defaults.tile_size) {
         (Some(n), ..) | (None, None, Some(n), _) => Tiling::Count(n),
         (None, Some((w, h)), ..) | (None, None, None, Some((w, h))) => Tiling::Size(w, h),
         (None, None, None, None) => Tiling::Auto,
     };
-    let tile_format = match args.tiling.tile_format.as_deref() {
+    let tile_format = match tiles.tile_format.as_deref() {
         Some("png") => Some(TileFormat::Png),
         Some("exr") => Some(TileFormat::Exr),
         Some(_) => None,
@@ -65,22 +73,20 @@ fn request(args: &cli::Render, defaults: &Defaults) -> Request {
     };
     let flag = |typed: bool, configured: Option<bool>| typed || configured == Some(true);
     Request {
-        scene: args.scene.scene.clone(),
-        camera: args.scene.camera.clone(),
-        seed: args.scene.seed.or(defaults.seed),
-        samples: args.scene.samples.or(defaults.samples),
-        resolution: args.scene.resolution.or(defaults.resolution),
-        percentage: args.scene.percentage.or(defaults.percentage),
+        scene: scene.scene.clone(),
+        camera: scene.camera.clone(),
+        seed: scene.seed.or(defaults.seed),
+        samples: scene.samples.or(defaults.samples),
+        resolution: scene.resolution.or(defaults.resolution),
+        percentage: scene.percentage.or(defaults.percentage),
         tile_format,
-        overlap: args.tiling.overlap.or(defaults.overlap),
+        overlap: tiles.overlap.or(defaults.overlap),
         tiling,
-        persistent: !args.no_persistent_data && defaults.persistent_data != Some(false),
-        scripts: args.scene.allow_scripts,
-        allow_missing: flag(args.scene.allow_missing, defaults.allow_missing),
-        roots: args.scene.roots.clone(),
-        mixed_versions: flag(args.mixed_versions, defaults.mixed_versions),
-        force_tiles: flag(args.tiling.force_tiles, defaults.force_tiles),
-        ..Request::new(&args.scene.file, args.scene.frame)
+        scripts: scene.allow_scripts,
+        allow_missing: flag(scene.allow_missing, defaults.allow_missing),
+        roots: scene.roots.clone(),
+        force_tiles: flag(tiles.force_tiles, defaults.force_tiles),
+        ..Request::new(&scene.file, scene.frame)
     }
 }
 

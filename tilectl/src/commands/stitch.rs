@@ -1,40 +1,83 @@
 //! `tilectl stitch`: tiles to one picture, without rendering.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tilecore::blender::TileFormat;
+use tilecore::geometry::Frame;
 use tilecore::state::History;
-use tilecore::stitch::{self, Holes, Part, PngOptions};
+use tilecore::stitch::{self, ExrOptions, Holes, Part, PngOptions, Summary, loose};
 use tilecore::{Error, Result};
 
 use crate::cli;
 
 pub(crate) fn run(args: &cli::Stitch) -> Result<ExitCode> {
-    let path = args.dir.join("state.ron");
+    let summary = if let Some(grid) = &args.grid {
+        let found = loose::grid(&args.tiles, grid.parse()?, &stitch::png_size)?;
+        png(args, &found.parts, found.frame)?
+    } else if let Some(pattern) = &args.pattern {
+        let found = loose::pattern(Path::new(pattern), &stitch::png_size)?;
+        png(args, &found.parts, found.frame)?
+    } else {
+        match args.tiles.as_slice() {
+            [dir] => work_dir(args, dir)?,
+            _ => {
+                return Err(Error::input("where these tiles belong is not said")
+                    .remedy("Add --grid COLUMNSxROWS, or name them by --pattern 'tile_{x}_{y}.png'."));
+            }
+        }
+    };
+    println!("{}", args.output.display());
+    if let Some(first) = summary.missing.first() {
+        eprintln!("tilectl: {} places are missing, the first is {first}.", summary.missing.len());
+        return Ok(ExitCode::from(1));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn png(args: &cli::Stitch, parts: &[Part], frame: Frame) -> Result<Summary> {
+    let options = PngOptions::default().compression(super::compression(&args.compression)).holes(holes(args));
+    stitch::png(parts, frame, &args.output, &options)
+}
+
+fn holes(args: &cli::Stitch) -> Holes {
+    if args.partial { Holes::Transparent } else { Holes::Refused }
+}
+
+/// What a render left in its work directory.
+fn work_dir(args: &cli::Stitch, dir: &Path) -> Result<Summary> {
+    let path = dir.join("state.ron");
     if !path.is_file() {
-        return Err(Error::input(format!("{} is not a work directory of tilectl", args.dir.display()))
-            .remedy("Name the directory that a render keeps its tiles in, usually <output>.tiles."));
+        return Err(Error::input(format!("{} is not a work directory of tilectl", dir.display())).remedy(
+            "Name the directory that a render keeps its tiles in, usually <output>.tiles; or loose tiles with --grid or --pattern.",
+        ));
     }
     let history = History::read(&path)?;
-    if history.job.format != TileFormat::Png {
-        return Err(Error::input("the tiles are EXR and need the finish in Blender")
-            .remedy("Run the render command again: it goes on from these tiles."));
-    }
     let origin = history.job.region;
     let parts: Vec<Part> = history
         .tiles()
         .into_iter()
+        .filter(|t| t.picture == 0 && is_plain(&t.file))
         .filter_map(|t| {
             Some(Part {
-                path: args.dir.join("tiles").join(&t.file),
+                path: dir.join("tiles").join(&t.file),
                 region: t.region.relative_to(origin)?,
                 rendered: t.rendered.relative_to(origin)?,
             })
         })
         .collect();
-    let holes = if args.partial { Holes::Transparent } else { Holes::Refused };
-    let options = PngOptions::default().compression(super::compression(&args.compression)).holes(holes);
-    let summary = stitch::png(&parts, origin.size(), &args.output, &options)?;
-    println!("{}", args.output.display());
-    Ok(if summary.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    if history.job.format == TileFormat::Png {
+        return png(args, &parts, origin.size());
+    }
+    if args.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("exr")) {
+        return stitch::exr(&parts, origin.size(), &args.output, &ExrOptions::default().holes(holes(args)));
+    }
+    Err(Error::input("these tiles are EXR, and the picture is made of them by the finish in Blender").remedy(
+        "Run the render command again, it goes on from these tiles; or stitch the bare passes with -o FILE.exr.",
+    ))
+}
+
+/// Whether a recorded name is a name and not a way to another place.
+fn is_plain(name: &str) -> bool {
+    PathBuf::from(name).file_name().is_some_and(|n| n == name)
 }

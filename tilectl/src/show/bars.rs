@@ -53,6 +53,7 @@ impl Show for Bars {
                 }
                 self.say(*slot, "connecting".into());
             }
+            Event::Queued { slot, .. } => self.say(*slot, "waiting in a queue".into()),
             Event::Connected { slot, .. } => self.say(*slot, "Blender is up".into()),
             Event::Reading { read, of } if read < of => {
                 self.frame.set_message(format!(
@@ -87,8 +88,10 @@ impl Show for Bars {
             Event::Finishing { node } => self.frame.set_message(format!("finishing on {node}")),
             _ => {}
         }
-        let shown =
-            matches!(event, Event::Progress { .. } | Event::Connected { .. } | Event::Finishing { .. });
+        let shown = matches!(
+            event,
+            Event::Progress { .. } | Event::Connected { .. } | Event::Finishing { .. } | Event::Queued { .. }
+        );
         if let Some(text) = lines::line(event, &self.names, self.verbose).filter(|_| !shown || self.verbose)
             && !matches!(event, Event::Progress { .. } | Event::Reading { .. } | Event::Sending { .. })
         {

@@ -71,6 +71,8 @@ impl Show for Lines {
 pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<String> {
     let name = |slot: &usize| names.get(*slot).map_or("?", String::as_str);
     Some(match event {
+        Event::Queued { node, words, .. } if words.is_empty() => format!("{node}: waits for its shell"),
+        Event::Queued { node, words, .. } => format!("{node}: {words}"),
         Event::Connected { node, blender, hash, cores, seconds, .. } => {
             let hash = if verbose { format!(" ({hash})") } else { String::new() };
             format!("{node}: Blender {blender}{hash}, {cores} cores, up after {}", duration(*seconds))

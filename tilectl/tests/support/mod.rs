@@ -6,6 +6,7 @@ pub mod nodes;
 pub mod picture;
 pub mod processes;
 pub mod program;
+pub mod slurm;
 #[path = "../../../tilecore/tests/support/sshd.rs"]
 pub mod sshd;
 

@@ -10,14 +10,16 @@ def engine_is_cycles(scene):
     return scene.render.engine == "CYCLES"
 
 
+#: Engines that are part of Blender and draw on the graphics card, in any version.
+RASTERIZERS = {"BLENDER_EEVEE": "EEVEE", "BLENDER_EEVEE_NEXT": "EEVEE", "BLENDER_WORKBENCH": "Workbench"}
+
+
 def engine_name(identifier):
     """What the user reads in Blender's own menu."""
-    return {
-        "BLENDER_EEVEE": "EEVEE",
-        "BLENDER_EEVEE_NEXT": "EEVEE",
-        "BLENDER_WORKBENCH": "Workbench",
-        "CYCLES": "Cycles",
-    }.get(identifier, identifier)
+    for engine in bpy.types.RenderEngine.__subclasses__():
+        if getattr(engine, "bl_idname", None) == identifier:
+            return engine.bl_label
+    return RASTERIZERS.get(identifier, identifier or "an unknown engine")
 
 
 def cycles_build():

@@ -118,7 +118,9 @@ class Stage:
     def render(self, scene, main, output, format):
         render, image = main.render, main.render.image_settings
         wanted = format or image.file_format
-        compat.set_format(image, "PNG" if wanted in compat.MOVIES else wanted)
+        # As with `blender -F`, EXR is 32 bits unless the scene has 16.
+        depth = "32" if "EXR" in wanted and image.color_depth not in {"16", "32"} else None
+        compat.set_format(image, "PNG" if wanted in compat.MOVIES else wanted, depth=depth)
         pictures = os.path.join(self.folder, "image")
         os.mkdir(pictures)
         render.filepath = os.path.join(pictures, "frame")

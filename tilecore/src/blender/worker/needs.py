@@ -17,10 +17,12 @@ def has_denoiser():
     return compat.has_denoiser()
 
 
-def needs(scene):
-    """Reads everything from the scene as it stands; nothing is changed and nothing is rendered."""
+def needs(scene, format=None):
+    """Reads everything from the scene as it stands; nothing is changed and nothing is rendered. `format` is what the
+    frame is written as, where that is not the scene's own."""
     own = tiles.settings(scene)
-    notes = []
+    if format:
+        own["image"]["file_format"] = format
     sources = reads.pictures(scene, own)
     pictures = [bpy.data.scenes[each["scene"]] for each in sources.pictures]
     reasons = why_finish(scene, own, sources)
@@ -33,7 +35,7 @@ def needs(scene):
         "pictures": sources.pictures,
         "whole": whole,
         "refuse": why_refuse(scene, own, pictures),
-        "notes": notes + remarks(scene, own, pictures),
+        "notes": remarks(own, pictures),
         "region": region(scene, own),
         "format": final_format(own),
         "view_layers": [layer.name for layer in scene.view_layers if layer.use],
@@ -112,9 +114,12 @@ def why_whole(scene, own, sources, pictures):
         return sources.whole
     for picture in pictures:
         engine = picture.render.engine
-        if not compat.engine_is_cycles(picture):
+        if engine in compat.RASTERIZERS:
             return (f"{compat.engine_name(engine)} looks at the whole picture while it renders, "
                     f"so tiles of the scene {picture.name!r} would not fit together exactly")
+        if not compat.engine_is_cycles(picture):
+            return (f"the scene {picture.name!r} is rendered by {compat.engine_name(engine)}, and only of Cycles is it "
+                    "known that tiles fit together exactly")
         cycles = picture.cycles
         if getattr(cycles, "use_guiding", False) and compat.cycles_build().get("with_path_guiding"):
             return (f"path guiding is on in the scene {picture.name!r}, and it learns from the pixels "
@@ -158,6 +163,8 @@ def inexact_denoising(scene):
                     if thing.is_shadow_catcher and thing.type not in {"LIGHT", "CAMERA"}), None)
     if catcher is not None:
         return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"
+    if any("Shadow Catcher" in passes(scene)[layer] for layer in layers):
+        return f"the scene {name} is denoised and has a Shadow Catcher pass, which Cycles denoises apart"
     exposure = tiles.tile_exposure(scene, own)
     if exposure is None and scene.cycles.use_adaptive_sampling:
         return (f"the scene {name} is denoised at a film exposure other than 1, and then tiles cannot carry what "
@@ -224,12 +231,29 @@ def why_refuse(scene, own, pictures):
     return found
 
 
-def remarks(scene, own, pictures):
+def remarks(own, pictures):
     """What the user should know although nothing is wrong."""
     found = []
     if own["image"]["file_format"] in compat.MOVIES:
         found.append("The output format of the scene is a movie; the frame is written as PNG.")
+    if own["render"]["use_stamp"]:
+        when = [words for name, words in STAMPED.items() if own["render"].get(name)]
+        if when:
+            found.append(f"Burned into the picture: {', '.join(when)}; they are those of the finish, and no two renders "
+                         "have the same.")
+    for picture in pictures:
+        if not compat.engine_is_cycles(picture):
+            continue
+        if any("Render Time" in names for names in passes(picture).values()):
+            found.append("The pass Render Time is the clock's and differs from render to render.")
+        if picture.cycles.device == "GPU" and denoised_layers(picture):
+            found.append("The finish denoises on the processor; what a graphics card denoises differs in the last bits.")
     return found
+
+
+#: Stamps that say when and how a frame was rendered.
+STAMPED = {"use_stamp_date": "the date", "use_stamp_render_time": "the render time", "use_stamp_memory": "the memory",
+           "use_stamp_hostname": "the host's name"}
 
 
 def size(scene):

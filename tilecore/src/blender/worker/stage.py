@@ -16,6 +16,7 @@ import needs
 import progress
 import store
 import tiles
+import timing
 from wire import Refused
 
 
@@ -215,7 +216,8 @@ class Stage:
                 os.unlink(draft)
             except OSError:
                 pass
-        return {"name": name, "bytes": size, "sha256": digest, "seconds": seconds, "effective": effective}
+        return {"name": name, "bytes": size, "sha256": digest, "seconds": seconds,
+                "sync": min(timing.sync_seconds(os.path.join(folder, name)), seconds), "effective": effective}
 
     def render(self, scene, border, path, request):
         r = scene.render

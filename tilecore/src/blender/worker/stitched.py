@@ -1,7 +1,8 @@
-"""A render engine that does not render: it hands Blender the passes of a stitched frame.
+"""Cycles that does not render: for scenes marked so it hands Blender the passes of a stitched frame.
 
-With it in the place of Cycles everything after the render is Blender's own, unchanged: compositor, sequencer,
-File Output nodes, views, region, view transform, dither, output format. No node has to be replaced.
+Everything after the render is then Blender's own, unchanged: compositor, sequencer, File Output nodes, views,
+region, view transform, dither, output format. No node has to be replaced. The scenes keep the engine they have,
+because Blender forgets what is kept between renders of all scenes when one of them changes its engine.
 """
 
 import array
@@ -53,11 +54,9 @@ class Frame:
 
 def attach(scene, key, frame):
     """Makes `scene` get its picture from `frame` when it is rendered."""
-    if not StitchedFrame.is_registered:
-        bpy.utils.register_class(StitchedFrame)
+    install()
     frames[key] = frame
     scene[KEY] = key
-    scene.render.engine = StitchedFrame.bl_idname
 
 
 def detach(key):
@@ -71,7 +70,7 @@ def check(key):
 
 
 def passes_of(scene, layer):
-    """(name, channels, kind) of every pass that Cycles gives this view layer."""
+    """(name, channels, kind) of every pass that Cycles gives this view layer and that is wanted."""
     from cycles import engine
 
     frame = frames.get(scene.get(KEY))
@@ -80,50 +79,61 @@ def passes_of(scene, layer):
             yield name, channels, kind
 
 
-class StitchedFrame(bpy.types.RenderEngine):
-    bl_idname = "TILECTL_STITCHED"
-    bl_label = "Stitched frame"
-    bl_use_postprocess = True
-    bl_use_preview = False
+def install():
+    """Puts `hand_over` before Cycles' own render, once."""
+    from cycles import CyclesRender
+
+    if hasattr(CyclesRender, "tilectl_installed"):
+        return
+    own_update, own_render = CyclesRender.update, CyclesRender.render
 
     def update(self, data=None, depsgraph=None):
-        pass
-
-    def update_render_passes(self, scene=None, renderlayer=None):
-        for name, channels, kind in passes_of(scene, renderlayer):
-            self.register_pass(scene, renderlayer, name, len(channels), channels, kind)
+        if KEY not in depsgraph.scene:
+            own_update(self, data, depsgraph)
 
     def render(self, depsgraph):
-        frame = frames.get(depsgraph.scene.get(KEY))
-        if frame is None:
-            self.error_set("there is no stitched frame for this scene")
-            return
-        try:
-            with frame.readable():
-                self.fill(frame, depsgraph.scene, depsgraph.view_layer)
-            frame.used = True
-        except Exception as e:
-            # An exception that leaves this function is printed and otherwise lost.
-            frame.problem = frame.problem or f"{e}"
-            self.error_set(f"{e}")
+        if KEY not in depsgraph.scene:
+            own_render(self, depsgraph)
+        else:
+            hand_over(self, depsgraph)
 
-    def fill(self, frame, scene, layer):
-        passes = list(passes_of(scene, layer))
-        for name, channels, _ in passes:
-            if name != "Combined":
-                self.add_pass(name, len(channels), channels, layer=layer.name)
-        for view in [view.name for view in self.get_result().views]:
-            self.active_view_set(view)
-            result = self.begin_result(0, 0, WHOLE, WHOLE, layer=layer.name, view=view)
-            if result is None:
-                raise RuntimeError("Blender takes no result")
-            try:
-                load(frame, result, layer.name, view, passes)
-            finally:
-                self.end_result(result)
-        for name, text in frame.header.texts.items():
-            if name.startswith(("cryptomatte/", "cycles.")):
-                self.get_result().stamp_data_add_field(name, text)
+    CyclesRender.update, CyclesRender.render = update, render
+    CyclesRender.tilectl_installed = True
+
+
+def hand_over(engine, depsgraph):
+    """Gives `engine` the passes of the stitched frame that the scene is made from."""
+    frame = frames.get(depsgraph.scene[KEY])
+    if frame is None:
+        engine.error_set("there is no stitched frame for this scene")
+        return
+    try:
+        with frame.readable():
+            fill(engine, frame, depsgraph.scene, depsgraph.view_layer)
+        frame.used = True
+    except Exception as e:
+        # An exception that leaves an engine is printed and otherwise lost.
+        frame.problem = frame.problem or f"{e}"
+        engine.error_set(f"{e}")
+
+
+def fill(engine, frame, scene, layer):
+    passes = list(passes_of(scene, layer))
+    for name, channels, _ in passes:
+        if name != "Combined":
+            engine.add_pass(name, len(channels), channels, layer=layer.name)
+    for view in [view.name for view in engine.get_result().views]:
+        engine.active_view_set(view)
+        result = engine.begin_result(0, 0, WHOLE, WHOLE, layer=layer.name, view=view)
+        if result is None:
+            raise RuntimeError("Blender takes no result")
+        try:
+            load(frame, result, layer.name, view, passes)
+        finally:
+            engine.end_result(result)
+    for name, text in frame.header.texts.items():
+        if name.startswith(("cryptomatte/", "cycles.")):
+            engine.get_result().stamp_data_add_field(name, text)
 
 
 def load(frame, result, layer, view, passes):

@@ -16,7 +16,7 @@ MEMORY = "tilectl_settings"
 RENDER = ("use_border", "use_crop_to_border", "border_min_x", "border_max_x", "border_min_y", "border_max_y",
           "use_compositing", "use_sequencer", "use_stamp", "dither_intensity", "filepath", "use_file_extension",
           "use_overwrite", "use_placeholder", "use_single_layer", "use_persistent_data", "use_stamp_note",
-          "stamp_note_text")
+          "stamp_note_text", "use_stamp_date", "use_stamp_render_time", "use_stamp_memory", "use_stamp_hostname")
 # Order matters when they are put back: the medium decides the formats, the format decides modes and depths.
 IMAGE = ("media_type", "file_format", "color_mode", "color_depth", "compression", "quality", "exr_codec",
          "tiff_codec", "jpeg2k_codec", "views_format", "color_management", "use_preview", "use_zbuffer",

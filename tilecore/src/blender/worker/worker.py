@@ -22,6 +22,9 @@ import store  # noqa: E402
 from wire import Refused, Wire  # noqa: E402
 
 PROTOCOL = 1
+#: The controller says something every 15 s. After so many of these spans in silence it is gone: a connection does not
+#: say that the machine at its other end, or a link on the way, is no longer there.
+SPAN, SPANS = 15, 40
 
 
 def stop_now(code=0):
@@ -36,6 +39,7 @@ class Worker:
         self.jobs = queue.Queue()
         self.transfers = queue.Queue()
         self.scene = None
+        self.heard = False
 
     # Reading: every request is read here, so that the end of the input is noticed in mid-tile.
 
@@ -43,6 +47,7 @@ class Worker:
         try:
             while True:
                 request, payload = self.wire.receive()
+                self.heard = True
                 command = request.get("cmd") if request else "stop"
                 if command == "stop":
                     self.tidy_up()
@@ -62,6 +67,16 @@ class Worker:
         except Exception:
             traceback.print_exc()
             stop_now(70)
+
+    def watch(self):
+        """Ends the worker when nothing was heard for long. Spans are counted, not seconds: while Blender lets no other
+        thread run, nothing can be heard, and that must not count."""
+        quiet = 0
+        while quiet < SPANS:
+            self.heard = False
+            time.sleep(SPAN)
+            quiet = 0 if self.heard else quiet + 1
+        stop_now(71)
 
     def tidy_up(self):
         """What was asked for last, usually to forget a job's spool, still gets a moment."""
@@ -109,6 +124,7 @@ class Worker:
         self.wire.send({"event": "hello", "protocol": PROTOCOL, **self.scene.hello(), "cache": self.files.root})
         threading.Thread(target=self.read, daemon=True).start()
         threading.Thread(target=self.transfer, daemon=True).start()
+        threading.Thread(target=self.watch, daemon=True).start()
         while True:
             request = self.jobs.get()
             command = str(request.get("cmd"))

@@ -7,7 +7,7 @@ use ssh2::{ErrorCode, Session};
 
 use super::key::Identity;
 use super::known_hosts::fingerprint;
-use super::options::SshOptions;
+use super::options::{SshOptions, Unlocked};
 use super::target::Target;
 use crate::error::{Error, Result};
 
@@ -86,9 +86,16 @@ impl Trail {
 
 /// Logs in over a session whose host key was checked. Says which key did it.
 pub(super) fn log_in(session: &Session, target: &Target, options: &SshOptions) -> Result<String> {
-    let identities: Vec<Identity> =
-        target.identities.iter().filter_map(|path| Identity::read(path)).collect();
     let mut trail = Trail::default();
+    let mut identities = Vec::new();
+    for path in &target.identities {
+        match Identity::read(path) {
+            Some(identity) => identities.push(identity),
+            // The usual names are only tried; one that somebody wrote down should be there.
+            None if target.identities_named => trail.tried.push(format!("{} is no key", path.display())),
+            None => {}
+        }
+    }
     if let Some(socket) = &target.agent
         && let Some(key) = with_agent(session, target, socket, &identities, &mut trail)?
     {
@@ -113,18 +120,22 @@ pub(super) fn log_in(session: &Session, target: &Target, options: &SshOptions) -
         if identity.encrypted && matches!(outcome, Outcome::Unusable) {
             let unlocked = options.with_passphrase(&identity.path, |passphrase| {
                 outcome = Outcome::of(attempt(Some(passphrase)));
-                !matches!(outcome, Outcome::Unusable)
+                match outcome {
+                    Outcome::In | Outcome::Refused => Unlocked::Yes,
+                    Outcome::Unusable => Unlocked::No,
+                    Outcome::Ended(_) => Unlocked::Unknown,
+                }
             });
             match unlocked {
                 None => {
                     trail.tried.push(format!("{what} needs a passphrase"));
                     continue;
                 }
-                Some(false) => {
+                Some(Unlocked::No) => {
                     trail.tried.push(format!("the passphrase of {what} is wrong"));
                     continue;
                 }
-                Some(true) => {}
+                Some(Unlocked::Yes | Unlocked::Unknown) => {}
             }
         }
         if let Some(end) = trail.note(target, &what, public.map(Vec::as_slice), outcome) {

@@ -14,6 +14,15 @@ pub trait Prompt: Send + Sync {
     fn passphrase(&self, key: &Path, attempt: u32) -> Option<String>;
 }
 
+/// Whether a passphrase opened a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unlocked {
+    Yes,
+    No,
+    /// The connection ended before it showed; the passphrase is not remembered.
+    Unknown,
+}
+
 /// The SSH set-up of one user, shared by every node of a run.
 #[derive(Clone)]
 pub struct SshOptions {
@@ -84,9 +93,13 @@ impl SshOptions {
         Ok(Self { agent, ..Self::new(home, user) })
     }
 
-    /// Calls `unlock` with passphrases for `key` until it says that one was right, asking at most three times, and
-    /// not at all where that was done before in this run. `None` when there is none to try (any more).
-    pub(super) fn with_passphrase(&self, key: &Path, mut unlock: impl FnMut(&str) -> bool) -> Option<bool> {
+    /// Calls `unlock` with passphrases for `key` until one is not wrong, asking at most three times, and not at all
+    /// where that was done before in this run. `None` when there is none to try (any more).
+    pub(super) fn with_passphrase(
+        &self,
+        key: &Path,
+        mut unlock: impl FnMut(&str) -> Unlocked,
+    ) -> Option<Unlocked> {
         const ATTEMPTS: u32 = 3;
         // Held while asking: all slots of all nodes want the same key at the same moment.
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,13 +114,17 @@ impl SshOptions {
                 answers.insert(key.to_owned(), None);
                 return None;
             };
-            if unlock(&answer) {
-                answers.insert(key.to_owned(), Some(answer));
-                return Some(true);
+            match unlock(&answer) {
+                Unlocked::Yes => {
+                    answers.insert(key.to_owned(), Some(answer));
+                    return Some(Unlocked::Yes);
+                }
+                Unlocked::Unknown => return Some(Unlocked::Unknown),
+                Unlocked::No => {}
             }
         }
         answers.insert(key.to_owned(), None);
-        Some(false)
+        Some(Unlocked::No)
     }
 }
 
@@ -137,24 +154,37 @@ mod tests {
         SshOptions { prompt: Some(prompt), ..SshOptions::new("/home/me", "me") }
     }
 
+    /// What a key with the passphrase `right` does.
+    fn lock(passphrase: &str) -> Unlocked {
+        if passphrase == "right" { Unlocked::Yes } else { Unlocked::No }
+    }
+
     #[test]
     fn a_passphrase_is_asked_for_once() {
         let options = asking(&[Some("wrong"), Some("right")]);
         let key = Path::new("/home/me/.ssh/id");
-        assert_eq!(options.with_passphrase(key, |p| p == "right"), Some(true));
-        assert_eq!(options.clone().with_passphrase(key, |p| p == "right"), Some(true));
+        assert_eq!(options.with_passphrase(key, lock), Some(Unlocked::Yes));
+        assert_eq!(options.clone().with_passphrase(key, lock), Some(Unlocked::Yes));
     }
 
     #[test]
     fn who_declines_or_fails_is_not_asked_again() {
         let key = Path::new("/home/me/.ssh/id");
         let declined = asking(&[None]);
-        assert_eq!(declined.with_passphrase(key, |_| true), None);
-        assert_eq!(declined.with_passphrase(key, |_| true), None);
+        assert_eq!(declined.with_passphrase(key, lock), None);
+        assert_eq!(declined.with_passphrase(key, lock), None);
         let wrong = asking(&[Some("a"), Some("b"), Some("c")]);
-        assert_eq!(wrong.with_passphrase(key, |_| false), Some(false));
-        assert_eq!(wrong.with_passphrase(key, |_| false), None);
-        assert_eq!(SshOptions::new("/", "me").with_passphrase(key, |_| true), None);
+        assert_eq!(wrong.with_passphrase(key, lock), Some(Unlocked::No));
+        assert_eq!(wrong.with_passphrase(key, lock), None);
+        assert_eq!(SshOptions::new("/", "me").with_passphrase(key, lock), None);
+    }
+
+    #[test]
+    fn what_nobody_could_try_is_not_remembered() {
+        let options = asking(&[Some("typo"), Some("right")]);
+        let key = Path::new("/home/me/.ssh/id");
+        assert_eq!(options.with_passphrase(key, |_| Unlocked::Unknown), Some(Unlocked::Unknown));
+        assert_eq!(options.with_passphrase(key, lock), Some(Unlocked::Yes));
     }
 
     #[test]

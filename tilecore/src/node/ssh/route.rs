@@ -128,6 +128,7 @@ fn resolve(address: &Address, found: &Settings, options: &SshOptions) -> Result<
         known_hosts: user_files.into_iter().chain(system_files).collect(),
         revoked: tokens.paths(found.revoked_host_keys.as_slice())?,
         identities,
+        identities_named: !found.identity_files.is_empty(),
         identities_only: found.identities_only.unwrap_or(false),
         agent,
         timeout,

@@ -154,6 +154,11 @@ impl Link for Shell {
             }
             self.wait(left, false)?;
             self.drain();
+            if self.channel.wait_close().is_ok() {
+                // Without blocking this only looks; the server has closed the channel and will take nothing more.
+                return Err(Error::node(format!("the shell on {} ended", self.name))
+                    .remedy("See the node's log; it is tried again."));
+            }
         }
         Ok(())
     }

@@ -62,6 +62,8 @@ pub(super) struct Target {
     pub(super) known_hosts: Vec<PathBuf>,
     /// The private keys to log in with, in order.
     pub(super) identities: Vec<PathBuf>,
+    /// Whether the configuration names them.
+    pub(super) identities_named: bool,
     /// Only those, nothing else that the agent holds.
     pub(super) identities_only: bool,
     /// The agent's socket.
@@ -127,6 +129,7 @@ mod tests {
             known_hosts: Vec::new(),
             revoked: Vec::new(),
             identities: Vec::new(),
+            identities_named: false,
             identities_only: false,
             agent: None,
             timeout: Duration::from_secs(10),

@@ -22,6 +22,9 @@ use super::target::Target;
 use super::wire::{Wire, dial};
 use crate::error::{Error, Result, reason};
 
+/// What a jump host may send before it is read, bytes.
+const WINDOW: u32 = 8 << 20;
+
 /// Opens the way to the last server of `route`.
 pub(super) fn reach(route: &Route, options: &SshOptions) -> Result<Arc<Wire>> {
     let first = route.jumps.first().unwrap_or(&route.target);
@@ -152,9 +155,9 @@ impl Drop for Pump<'_> {
 
 impl Pump<'_> {
     fn run(&mut self) -> std::io::Result<()> {
-        // libssh2 sizes the receive window of such a channel by the buffer it reads into.
-        let mut inward = Buffer::new(4 << 20);
-        let mut outward = Buffer::new(256 << 10);
+        // Small enough that both sides of the pump work at the same time.
+        let mut inward = Buffer::new(128 << 10);
+        let mut outward = Buffer::new(128 << 10);
         let mut idle = 0_u32;
         loop {
             let mut moved = false;
@@ -175,6 +178,7 @@ impl Pump<'_> {
                 }
             }
             moved |= inward.empty_into(|bytes| self.far.write(bytes))?;
+            self.widen()?;
             // The read may have found the permission to send more.
             let blocked = self.session.block_directions();
             let may_send = !outward.is_empty()
@@ -191,6 +195,19 @@ impl Pump<'_> {
             }
             self.wait(&blocked, outward.is_empty(), !inward.is_empty())?;
         }
+    }
+
+    /// Lets the jump host send far ahead: libssh2 opens such a channel with a window of 2 MiB, which would bound the
+    /// speed to that much a round trip.
+    fn widen(&mut self) -> std::io::Result<()> {
+        let remaining = self.channel.read_window().remaining;
+        if remaining < WINDOW / 4 * 3 {
+            // One that did not fit into the socket is finished by the next call.
+            later(
+                self.channel.adjust_receive_window(u64::from(WINDOW - remaining), true).map_err(Into::into),
+            )?;
+        }
+        Ok(())
     }
 
     fn wait(&self, blocked: &BlockDirections, far_read: bool, far_write: bool) -> std::io::Result<()> {

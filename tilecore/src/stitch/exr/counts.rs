@@ -46,8 +46,9 @@ fn channels(list: &ChannelList) -> impl Iterator<Item = usize> + '_ {
 
 /// The sample count channels of a tile, if its worker wrote down what they mean.
 pub(super) fn read(header: &Header, path: &Path) -> Result<Vec<Count>> {
-    let note = header.own_attributes.other.iter().find(|(name, _)| name.to_string() == FIELD);
-    let Some((_, AttributeValue::Text(note))) = note else { return Ok(Vec::new()) };
+    let Some(AttributeValue::Text(note)) = header.own_attributes.other.get(&Text::from(FIELD)) else {
+        return Ok(Vec::new());
+    };
     let note = note.to_string();
     let Some(numbers) = note.strip_prefix(MARK) else { return Ok(Vec::new()) };
     let bad = || damaged(path, "it does not say how many samples were taken");
@@ -77,7 +78,7 @@ pub(super) fn apply(
             for share in shares.as_chunks_mut().0 {
                 let samples = f32::from_ne_bytes(*share) * count.most as f32;
                 // A count is a whole number, and what rounding makes of the share is far smaller than this.
-                if !((samples - samples.round()).abs() < 0.02) {
+                if !samples.is_finite() || (samples - samples.round()).abs() > 0.02 {
                     return Err(damaged(path, "its sample counts are not those that were reported"));
                 }
                 *share = samples.round().to_ne_bytes();

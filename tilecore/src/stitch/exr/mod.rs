@@ -20,7 +20,7 @@ use super::{Holes, Part, Summary, check, refuse_holes};
 use crate::error::Result;
 use crate::geometry::Frame;
 
-/// How [`exr`] writes.
+/// How [`exr()`] writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExrOptions {

@@ -88,7 +88,7 @@ fn stitch(
     let mut nans: Vec<_> =
         sources.iter().filter(|s| s.nans > 0).map(|s| (s.part.path.clone(), s.nans)).collect();
     nans.sort();
-    Ok(Summary { bytes: draft.finish()?, missing, disagreements, nans })
+    Ok(Summary { bytes: draft.finish()?, missing, converted: 0, disagreements, nans })
 }
 
 /// A part, open while the frame is within its lines.
@@ -179,7 +179,8 @@ impl Chunks<'_> {
                     Packing::Zip => deflate::pack(band.pixels)?,
                     Packing::None => band.pixels,
                 };
-                let block = CompressedScanLineBlock { y_coordinate: y as i32, compressed_pixels_le: pixels };
+                let block =
+                    CompressedScanLineBlock { y_coordinate: y.cast_signed(), compressed_pixels_le: pixels };
                 Ok((Chunk { layer_index: 0, compressed_block: CompressedBlock::ScanLine(block) }, nans))
             })
             .collect::<Result<_>>()?;

@@ -6,87 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A picture made for a test: its pixels as PNG stores them.
-#[derive(Clone)]
-struct Picture {
-    frame: Frame,
-    color: png::ColorType,
-    depth: png::BitDepth,
-    pixels: Vec<u8>,
-}
+mod damage;
+mod kinds;
+mod picture;
+mod preview;
 
-impl Picture {
-    /// Gradients with noise, from a seed.
-    fn new(frame: Frame, color: png::ColorType, depth: png::BitDepth, seed: u32) -> Self {
-        let pixel = color.samples() * if depth == png::BitDepth::Sixteen { 2 } else { 1 };
-        let mut state = seed | 1;
-        let pixels = (0..frame.area() as usize * pixel)
-            .map(|i| {
-                state ^= state << 13;
-                state ^= state >> 17;
-                state ^= state << 5;
-                (i / pixel / 7) as u8 ^ (state >> 29) as u8
-            })
-            .collect();
-        Self { frame, color, depth, pixels }
-    }
-
-    fn pixel(&self) -> usize {
-        self.pixels.len() / self.frame.area() as usize
-    }
-
-    fn cut(&self, rect: Rect) -> Self {
-        let (pixel, width) = (self.pixel(), self.frame.width() as usize);
-        let pixels = (rect.y()..rect.bottom())
-            .flat_map(|y| {
-                let start = (y as usize * width + rect.x() as usize) * pixel;
-                self.pixels[start..start + rect.width() as usize * pixel].to_vec()
-            })
-            .collect();
-        Self { frame: rect.size(), pixels, ..*self }
-    }
-
-    fn bytes(&self, prepare: impl FnOnce(&mut png::Encoder<&mut Vec<u8>>)) -> Vec<u8> {
-        let mut file = Vec::new();
-        let mut encoder = png::Encoder::new(&mut file, self.frame.width(), self.frame.height());
-        encoder.set_color(self.color);
-        encoder.set_depth(self.depth);
-        prepare(&mut encoder);
-        encoder.write_header().unwrap().write_image_data(&self.pixels).unwrap();
-        file
-    }
-
-    fn save(&self, path: &Path) {
-        std::fs::write(path, self.bytes(|_| ())).unwrap();
-    }
-
-    fn load(path: &Path) -> Self {
-        let mut options = png::DecodeOptions::default();
-        options.set_ignore_checksums(false);
-        let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
-        let mut reader = png::Decoder::new_with_options(file, options).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        reader.next_frame(&mut pixels).unwrap();
-        reader.finish().unwrap();
-        let info = reader.info();
-        let frame = Frame::new(info.width, info.height).unwrap();
-        Self { frame, color: info.color_type, depth: info.bit_depth, pixels }
-    }
-}
-
-/// The tiles of `picture` at `regions`, each with `overlap` around it, as files in `folder`.
-fn save_parts(picture: &Picture, regions: &[Rect], overlap: u32, folder: &Path) -> Vec<Part> {
-    regions
-        .iter()
-        .enumerate()
-        .map(|(i, &region)| {
-            let rendered = region.grown(crate::geometry::Overlap(overlap), picture.frame);
-            let path = folder.join(format!("{i}.png"));
-            picture.cut(rendered).save(&path);
-            Part { path, region, rendered }
-        })
-        .collect()
-}
+use picture::{Picture, save_parts};
 
 /// Cuts a rectangle into up to `depth` generations of halves at places drawn from `seed`.
 fn cuts(rect: Rect, seed: u32, depth: u32) -> Vec<Rect> {
@@ -206,4 +131,38 @@ fn holes_become_transparent_or_hatched() {
     assert!(got.cut(rect(0, 0, 40, 48)).pixels == picture.cut(rect(0, 0, 40, 48)).pixels);
     let hole = got.cut(rect(40, 0, 24, 48)).pixels;
     assert!(hole.iter().all(|b| [0x40, 0xc0].contains(b)) && hole.contains(&0x40) && hole.contains(&0xc0));
+}
+
+#[test]
+fn stopping_leaves_nothing_behind() {
+    let folder = folder();
+    let picture = rgb8(50, 50);
+    let parts = save_parts(&picture, &[picture.frame.rect()], 0, folder.path());
+    let out = folder.path().join("out.png");
+    let options = PngOptions { segment_bytes: 1000, ..PngOptions::default() };
+    let mut told = Vec::new();
+    let error = png_with(&parts, picture.frame, &out, &options, &mut |rows| {
+        told.push(rows);
+        told.len() < 3
+    })
+    .unwrap_err();
+    assert_eq!(error.kind(), crate::error::Kind::Interrupted);
+    assert_eq!(told, [7, 14, 21]);
+    assert_eq!(files(folder.path()), [parts[0].path.clone()]);
+}
+
+#[test]
+fn a_picture_that_was_there_is_replaced_only_by_a_whole_one() {
+    let folder = folder();
+    let picture = rgb8(60, 40);
+    let parts = save_parts(&picture, &[rect(0, 0, 60, 20), rect(0, 20, 60, 20)], 0, folder.path());
+    let out = folder.path().join("out.png");
+    std::fs::write(&out, "the last one").unwrap();
+    let lost = std::fs::read(&parts[1].path).unwrap();
+    std::fs::write(&parts[1].path, &lost[..lost.len() / 2]).unwrap();
+    png(&parts, picture.frame, &out, &PngOptions::default()).unwrap_err();
+    assert_eq!(std::fs::read(&out).unwrap(), b"the last one");
+    std::fs::write(&parts[1].path, &lost).unwrap();
+    png(&parts, picture.frame, &out, &PngOptions::default()).unwrap();
+    assert!(Picture::load(&out).pixels == picture.pixels);
 }

@@ -1,0 +1,145 @@
+//! The rules of dispatch, one by one.
+
+use super::*;
+use crate::error::Error;
+use crate::geometry::{Frame, uncovered};
+use crate::plan::{NodeModel, Tiling, Work, plan};
+
+fn job(tiles: u32, slots: usize) -> (Dispatch, Frame) {
+    let frame = Frame::new(64, 64).unwrap();
+    let work = Work { tiling: Tiling::Count(tiles), ..Work::whole(frame) };
+    let models: Vec<NodeModel> = (0..slots)
+        .map(|i| NodeModel { rate: 100.0, known: true, ..NodeModel::unknown(format!("n{i}")) })
+        .collect();
+    (Dispatch::new(&plan(work, &models).unwrap(), Options::default()), frame)
+}
+
+fn renders(actions: &[Action]) -> Vec<(SlotId, Piece)> {
+    actions.iter().filter_map(|a| if let Action::Render(s, p) = a { Some((*s, *p)) } else { None }).collect()
+}
+
+fn complete(actions: &[Action]) -> bool {
+    actions.iter().any(|a| matches!(a, Action::Complete))
+}
+
+#[test]
+fn every_tile_is_stored_once_and_then_it_is_complete() {
+    let (mut d, frame) = job(12, 2);
+    let mut flying = renders(&d.on(0.0, Input::Ready(0)));
+    flying.extend(renders(&d.on(0.0, Input::Ready(1))));
+    let (mut stored, mut now, mut done) = (Vec::new(), 0.0, false);
+    while let Some((slot, piece)) = flying.pop() {
+        assert!(!done);
+        now += 1.0;
+        flying.extend(renders(&d.on(now, Input::Rendered(slot, piece.id, 1.0))));
+        stored.push(piece.region);
+        let actions = d.on(now, Input::Stored(slot, piece.id, 1.0));
+        done = complete(&actions);
+        flying.extend(renders(&actions));
+    }
+    assert!(done);
+    assert_eq!(stored.iter().map(|r| r.area()).sum::<u64>(), frame.area());
+    assert!(uncovered(frame.rect(), stored).is_empty());
+    assert!(d.progress(now).done >= 1.0);
+    assert!(d.on(now, Input::Ready(0)).is_empty(), "nothing happens after the end");
+}
+
+#[test]
+fn a_tile_that_fails_goes_elsewhere_and_three_times_fails_the_job() {
+    let (mut d, _) = job(1, 2);
+    let (_, first) = renders(&d.on(0.0, Input::Ready(0)))[0];
+    assert!(renders(&d.on(0.0, Input::Ready(1))).is_empty());
+    let bad = || Error::render("out of memory").log("last words");
+    let next = renders(&d.on(1.0, Input::Failed(0, first.id, bad())));
+    assert_eq!(next[0].0, 1, "elsewhere");
+    assert_ne!(next[0].1.id, first.id);
+    let next = renders(&d.on(2.0, Input::Failed(1, next[0].1.id, bad())));
+    let end = d.on(3.0, Input::Failed(next[0].0, next[0].1.id, bad()));
+    let Some(Action::Fail(error)) = end.last() else { panic!("{end:?}") };
+    assert!(error.to_string().contains("out of memory") && error.process_log() == Some("last words"));
+}
+
+#[test]
+fn a_lost_slot_comes_back_and_its_tile_is_rendered_again() {
+    let (mut d, _) = job(1, 1);
+    let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
+    d.on(1.0, Input::Rendered(0, piece.id, 1.0));
+    let actions = d.on(1.5, Input::Lost(0, Error::node("gone")));
+    assert!(matches!(actions[..], [Action::Reconnect(0, wait)] if wait > 0.0), "{actions:?}");
+    let again = renders(&d.on(5.0, Input::Ready(0)));
+    assert_eq!(again[0].1.region, piece.region);
+    assert!(complete(&d.on(6.0, Input::Stored(0, again[0].1.id, 1.0))));
+}
+
+#[test]
+fn with_every_node_gone_the_job_fails_with_each_reason() {
+    let (mut d, _) = job(4, 2);
+    d.on(0.0, Input::Ready(0));
+    let actions = d.on(1.0, Input::Lost(0, Error::node("wrong key").fatal()));
+    assert!(matches!(&actions[..], [Action::Retire(0, reason)] if reason == "wrong key"));
+    let actions = d.on(2.0, Input::Lost(1, Error::node("no Blender").fatal()));
+    let Some(Action::Fail(error)) = actions.last() else { panic!("{actions:?}") };
+    assert!(error.to_string().contains("n0: wrong key") && error.to_string().contains("n1: no Blender"));
+}
+
+#[test]
+fn a_slot_that_only_ever_vanishes_is_given_up() {
+    let (mut d, _) = job(1, 1);
+    let mut reconnects = 0;
+    for i in 0..100 {
+        match &d.on(f64::from(i), Input::Lost(0, Error::node("gone")))[..] {
+            [Action::Reconnect(0, _)] => reconnects += 1,
+            [Action::Retire(0, _), Action::Fail(_)] => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(reconnects, 5);
+}
+
+#[test]
+fn draining_finishes_what_runs_and_no_more() {
+    let (mut d, _) = job(12, 1);
+    let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
+    assert!(d.on(1.0, Input::Drain).is_empty());
+    assert!(renders(&d.on(2.0, Input::Rendered(0, piece.id, 1.0))).is_empty());
+    assert!(complete(&d.on(3.0, Input::Stored(0, piece.id, 1.0))));
+}
+
+#[test]
+fn pause_holds_and_resume_goes_on() {
+    let (mut d, _) = job(12, 1);
+    d.on(0.0, Input::Pause);
+    assert!(d.on(0.0, Input::Ready(0)).is_empty());
+    assert_eq!(renders(&d.on(1.0, Input::Resume)).len(), 1);
+}
+
+#[test]
+fn a_slot_that_joins_takes_part() {
+    let (mut d, _) = job(12, 1);
+    d.on(0.0, Input::Joined(NodeModel::unknown("late")));
+    assert_eq!(renders(&d.on(0.0, Input::Ready(1)))[0].0, 1);
+}
+
+#[test]
+fn nothing_to_do_is_complete_at_once() {
+    let work = Work { pictures: Vec::new(), ..Work::whole(Frame::new(1, 1).unwrap()) };
+    let mut d = Dispatch::new(&plan(work, &[NodeModel::unknown("a")]).unwrap(), Options::default());
+    assert!(complete(&d.on(0.0, Input::Tick)));
+}
+
+#[test]
+fn reports_about_what_nobody_asked_for_change_nothing() {
+    let (mut d, _) = job(2, 1);
+    for input in [
+        Input::Ready(99),
+        Input::Stored(99, 99, f64::NAN),
+        Input::Failed(0, 99, Error::render("x")),
+        Input::Lost(99, Error::node("x")),
+        Input::Cancelled(0, 7),
+        Input::Progress(0, 0, f64::NAN),
+        Input::Removed(99),
+    ] {
+        assert!(d.on(0.0, input).is_empty());
+    }
+    assert_eq!(renders(&d.on(0.0, Input::Ready(0))).len(), 1);
+}

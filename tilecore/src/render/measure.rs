@@ -1,0 +1,114 @@
+//! Measuring the slots: from the cache of earlier runs, or with small renders in the same warm Blender as the tiles.
+
+use super::control::Control;
+use super::probe::{self, Gauge};
+use super::seat::Stage;
+use super::slot::Order;
+use crate::bench::{Cache, Measured};
+use crate::blender::Picture;
+use crate::error::Result;
+use crate::plan::CostMap;
+use crate::state::now;
+
+impl Control<'_, '_> {
+    /// Begins to measure a slot that is set up, where that serves a purpose and is not known already.
+    pub(super) fn measure(&mut self, slot: usize) -> Result<()> {
+        let several = self.seats.iter().filter(|s| s.stage != Stage::Off).count() > 1;
+        let left = self.work.as_ref().is_some_and(|w| w.todo().iter().any(|rects| !rects.is_empty()));
+        if !self.options.measure && (!several || !left || self.meeting.is_whole()) {
+            return self.measured(slot);
+        }
+        if let Some(known) = self.remembered(slot) {
+            let seat = &mut self.seats[slot];
+            (seat.rate, seat.fixed_s) = (Some(known.rate), Some(known.fixed_s));
+            if self.meeting.map.is_none() {
+                self.meeting.map = known.map.and_then(|cells| CostMap::new(cells).ok());
+            }
+            return self.measured(slot);
+        }
+        let Some(work) = self.work.as_ref() else { return Ok(()) };
+        let Some(canvas) = work.canvases.first() else { return Ok(()) };
+        self.seats[slot].patches = probe::first(canvas.region, work.identity.samples);
+        self.ask(slot);
+        Ok(())
+    }
+
+    /// Sends the slot's patches to it.
+    fn ask(&self, slot: usize) {
+        let Some(canvas) = self.work.as_ref().and_then(|w| w.canvases.first()) else { return };
+        let seat = &self.seats[slot];
+        let picture = Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() };
+        seat.order(Order::Probe(Box::new(picture), canvas.frame, seat.patches.clone(), 600.0));
+    }
+
+    /// The slot's answer: first its rate, then, where the picture is worth it, a map of its cost.
+    pub(super) fn probed(&mut self, slot: usize, seconds: &[f64]) -> Result<()> {
+        let Some(work) = self.work.as_ref() else { return Ok(()) };
+        let Some(canvas) = work.canvases.first() else { return Ok(()) };
+        let (region, frame, samples) = (canvas.region, canvas.frame, work.identity.samples);
+        let patches = std::mem::take(&mut self.seats[slot].patches);
+        if let (Some(_), Some(fixed_s)) = (self.seats[slot].rate, self.seats[slot].fixed_s) {
+            self.meeting.map = probe::map(frame, &patches, seconds, fixed_s);
+            self.remember(slot);
+            return self.measured(slot);
+        }
+        let Some(gauge) = probe::gauge(&patches, seconds, samples) else { return self.measured(slot) };
+        let Gauge { sync_s, fixed_s, rate } = gauge;
+        let seat = &mut self.seats[slot];
+        seat.sync_s += sync_s;
+        (seat.rate, seat.fixed_s) = (Some(rate), Some(fixed_s));
+        // One slot maps the picture; the others need not wait for it.
+        if self.meeting.map.is_none() && self.meeting.mapper.is_none() {
+            let slots = self.seats.iter().filter(|s| s.stage != Stage::Off).count();
+            let patches = probe::survey(region, samples, gauge, slots);
+            if !patches.is_empty() {
+                self.meeting.mapper = Some(slot);
+                self.seats[slot].patches = patches;
+                self.ask(slot);
+                return Ok(());
+            }
+        }
+        self.remember(slot);
+        self.measured(slot)
+    }
+
+    /// Everything that decides how fast this slot is with this picture, as one key.
+    fn key(&self, slot: usize) -> Option<String> {
+        let identity = &self.work.as_ref()?.identity;
+        let seat = &self.seats[slot];
+        let threads = seat.threads.map_or("auto".to_owned(), |t| t.to_string());
+        Some(Cache::key(&[&seat.name, seat.device.as_str(), &threads, &identity.id()]))
+    }
+
+    fn remembered(&self, slot: usize) -> Option<Measured> {
+        let cache = Cache::load(self.options.bench.as_ref()?);
+        cache.get(&self.key(slot)?).cloned()
+    }
+
+    /// Keeps what was measured; a cache that cannot be written is no reason to stop.
+    fn remember(&self, slot: usize) {
+        let (Some(path), Some(key), Some(work)) = (&self.options.bench, self.key(slot), &self.work) else {
+            return;
+        };
+        let seat = &self.seats[slot];
+        let (Some(rate), Some(fixed_s)) = (seat.rate, seat.fixed_s) else { return };
+        let mut cache = Cache::load(path);
+        cache.put(
+            key,
+            Measured {
+                node: seat.name.clone(),
+                blender: work.identity.blender.clone(),
+                scene: work.identity.files.first().map(|f| f.path.clone()).unwrap_or_default(),
+                start_s: seat.start_s,
+                sync_s: seat.sync_s,
+                fixed_s,
+                rate,
+                map: self.meeting.map.as_ref().map(|m| m.cells().clone()),
+                at: now(),
+            },
+        );
+        if let Err(e) = cache.store() {
+            tracing::debug!("measurements are not kept: {e}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `tilectl plan`: what a render would do, without rendering.
+
+use std::process::ExitCode;
+
+use tilecore::bench::Cache;
+use tilecore::heatmap::{Block, HeatMap, Palette, Style};
+use tilecore::plan::Plan;
+use tilecore::render::{self, Cancel, Options};
+use tilecore::{Error, Result};
+
+use crate::farm::Farm;
+use crate::{cli, show};
+
+pub(crate) fn run(args: &cli::Plan) -> Result<ExitCode> {
+    let farm = Farm::new(&args.nodes, Some(&args.scene.file), args.threads)?;
+    let request = super::render::request(&args.scene, &args.tiling, &farm.config.defaults);
+    let plan = measured(&request, &farm, &args.output_style, false)?;
+    if let Some(path) = &args.output {
+        draw(&plan, path)?;
+    }
+    if args.output_style.json {
+        println!("{}", serde_json::to_string(&plan).unwrap_or_default());
+    } else {
+        print!("{plan}");
+        if args.output_style.verbose {
+            for node in &plan.nodes {
+                let m = &node.model;
+                println!(
+                    "{}: start {:.1} s, sync {:.1} s, {:.0} pixels/s, {:.2} s a tile besides",
+                    m.name, m.start_s, m.sync_s, m.rate, m.fixed_s
+                );
+            }
+        }
+        if let (Some(together), Some((name, alone))) = (plan.seconds, &plan.alone) {
+            println!("{}", limits(together, name, *alone, &plan));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reaches the nodes and measures them on the scene; `afresh` forgets what was measured before.
+pub(crate) fn measured(
+    request: &tilecore::job::Request,
+    farm: &Farm,
+    style: &cli::OutputStyle,
+    afresh: bool,
+) -> Result<Plan> {
+    let scratch = tempfile::tempdir().map_err(|e| {
+        Error::render(format!("cannot make a temporary directory: {}", tilecore::error::reason(&e)))
+            .remedy("Point TMPDIR at a place with room.")
+    })?;
+    let options = Options {
+        measure: true,
+        bench: Cache::default_path().filter(|_| !afresh),
+        ..Options::new(scratch.path().join("picture.png"))
+    };
+    let cancel = Cancel::new();
+    super::on_interrupt(&cancel)?;
+    let mut show =
+        show::new(&cli::OutputStyle { json: false, quiet: style.quiet || style.json, verbose: false });
+    let plan = render::plan(request, &farm.nodes()?, &options, &cancel, &mut |event| show.event(&event));
+    show.end();
+    plan
+}
+
+/// What holds the render up, in words.
+fn limits(together: f64, name: &str, alone: f64, plan: &Plan) -> String {
+    let ready = plan.nodes.iter().map(|n| n.model.ready_s()).fold(0.0, f64::max);
+    let busy = plan.nodes.iter().map(|n| n.busy_s).fold(0.0, f64::max);
+    if plan.nodes.len() == 1 {
+        "One node renders everything: its rate is the limit.".to_owned()
+    } else if ready > busy {
+        "Starting Blender and building the scene take longer than the tiles: more nodes would not help."
+            .to_owned()
+    } else {
+        format!(
+            "{:.1} times as fast as {name} alone; the rates of the nodes are the limit.",
+            alone / together.max(1e-9)
+        )
+    }
+}
+
+/// The tiles over what they cost.
+fn draw(plan: &Plan, path: &std::path::Path) -> Result<()> {
+    let Some(picture) = plan.work.pictures.first() else { return Ok(()) };
+    let blocks: Vec<Block> = plan
+        .pieces
+        .iter()
+        .filter(|p| p.picture == 0)
+        .map(|p| Block {
+            rect: p.region,
+            seconds: plan.work.cost_of(0, p.region).max(1e-9),
+            node: String::new(),
+            rate: 1.0,
+            rendered_area: 0,
+            samples: 0,
+        })
+        .collect();
+    let map = HeatMap::new(picture.frame, &blocks)?;
+    super::write(path, &map.draw(Style { legend: false, ..Style::of(Palette::Viridis) }).png()?)
+}
