@@ -1,5 +1,8 @@
 //! Side-by-side measurements; each binary prints ratios taken in one run.
 
+pub mod noise;
+pub mod watch;
+
 /// The middle value.
 #[must_use]
 pub fn median(values: &[f64]) -> f64 {
