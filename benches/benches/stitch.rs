@@ -51,7 +51,7 @@ fn writing(c: &mut Criterion) {
             b.iter(|| segment.filter(black_box(rows)));
         });
         group.bench_function(BenchmarkId::new("deflate", format!("{level:?}")), |b| {
-            b.iter(|| segment.deflate())
+            b.iter(|| segment.deflate());
         });
     }
     group.finish();

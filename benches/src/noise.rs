@@ -10,7 +10,7 @@ use tilecore::stitch::Part;
 /// Strength of the noise in eight-bit steps: tiles of 8192x8192 pixels take 117 MB as most programs save them.
 const STRENGTH: f32 = 9.8;
 
-/// Well mixed bits from a place (the finalizer of MurmurHash3).
+/// Well mixed bits from a place (the finalizer of `MurmurHash3`).
 fn mixed(mut bits: u64) -> u64 {
     for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
         bits = (bits ^ (bits >> 33)).wrapping_mul(factor);

@@ -1,4 +1,4 @@
-//! Stitching with tilectl and with what else is installed: libvips, ImageMagick, OpenImageIO, Pillow.
+//! Stitching with tilectl and with what else is installed: libvips, ImageMagick, `OpenImageIO`, Pillow.
 //!
 //! `cargo run --release -p benches --bin compare [SIDE]... [--rounds N] [--dir DIR]` makes square pictures of noisy
 //! 8-bit RGB in tiles of 1024x1024 (8192 and 16384 unless told otherwise) and has every program stitch them, in turn, N
