@@ -1,0 +1,159 @@
+//! The finish on real Blenders: denoise, compositor, dither and other formats come out as from one machine.
+
+mod support;
+
+use std::path::Path;
+
+use support::blender::Blender;
+use support::picture::assert_same;
+use support::program::World;
+use support::{scene, sshd::which};
+
+/// Renders a scene in nine tiles with this Blender.
+fn tiled(world: &World, blender: &Blender, name: &str, more: &[&str]) -> support::program::Ended {
+    let file = scene(name).display().to_string();
+    let node = format!("local,blender={}", blender.program.display());
+    let words = ["render", &file, "--frame", "1", "--tiles", "9", "--node", &node];
+    world.run(words.iter().chain(more)).expect(0)
+}
+
+#[test]
+fn compositor_and_dither_see_the_whole_frame() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let ended = tiled(&world, &blender, "finish", &["-o", "f.png", "-v"]);
+    assert!(ended.stderr.contains("compositor") && ended.stderr.contains("dither"), "{}", ended.stderr);
+    assert_same(&world.at("f.png"), &blender.reference(&scene("finish")).png());
+}
+
+#[test]
+fn the_newest_blender_denoises_composites_and_dithers_once() {
+    let (world, blender) = (World::new(), Blender::newest());
+    tiled(&world, &blender, "denoise", &["-o", "d.png"]);
+    assert_same(&world.at("d.png"), &blender.reference(&scene("denoise")).png());
+}
+
+#[test]
+fn png_tiles_alone_differ_where_the_finish_is_needed() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    tiled(&world, &blender, "finish", &["-o", "p.png", "--tile-format", "png"]);
+    let (got, wanted) = (world.at("p.png"), blender.reference(&scene("finish")).png());
+    let (got, wanted) = (support::picture::Picture::read(&got), support::picture::Picture::read(&wanted));
+    assert!(support::picture::differing_pixels(&got, &wanted) > 1000, "or this test shows nothing");
+}
+
+/// Renders the whole frame in another format with Blender alone.
+fn whole(blender: &Blender, name: &str, format: &str, out: &Path) {
+    let expression = format!("import bpy; bpy.context.scene.render.image_settings.file_format = '{format}'");
+    let stem = out.with_extension("").display().to_string();
+    let status = std::process::Command::new(&blender.program)
+        .args(["-b", "--factory-startup"])
+        .arg(scene(name))
+        .args(["--python-expr", &expression, "-o", &format!("{stem}_####"), "-f", "1"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(status.is_ok_and(|s| s.success()));
+    let folder = out.parent().unwrap();
+    let stem = out.file_stem().unwrap().to_string_lossy().into_owned();
+    let made = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(Result::ok)
+        .find(|e| e.file_name().to_string_lossy().starts_with(&format!("{stem}_0001")))
+        .expect("Blender wrote the picture");
+    std::fs::rename(made.path(), out).unwrap();
+}
+
+#[test]
+fn other_formats_hold_the_same_pixels() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let python = which("python3").expect("python3 is missing: run fixtures/setup.sh --tests");
+    let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3".into() } else { python };
+    for (format, extension) in [("JPEG", "jpg"), ("TIFF", "tif")] {
+        let wanted = world.at(&format!("whole-{format}.{extension}"));
+        whole(&blender, "finish", format, &wanted);
+        let got = world.at(&format!("tiled-{format}.{extension}"));
+        tiled(&world, &blender, "finish", &["-o", &got.display().to_string()]);
+        let script = "import sys; from PIL import Image; a, b = (Image.open(p) for p in sys.argv[1:3]); \
+                      sys.exit((a.mode, a.size, a.tobytes()) != (b.mode, b.size, b.tobytes()))";
+        let same = std::process::Command::new(&python).args(["-c", script]).arg(&got).arg(&wanted).status();
+        assert!(same.unwrap().success(), "{format} differs");
+    }
+}
+
+#[test]
+fn float_pictures_are_identical_in_every_channel() {
+    use exr::prelude::*;
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let wanted = world.at("whole.exr");
+    whole(&blender, "finish", "OPEN_EXR", &wanted);
+    tiled(&world, &blender, "finish", &["-o", "tiled.exr"]);
+    let pixels = |path: &Path| {
+        let image = read_all_flat_layers_from_file(path).unwrap();
+        image
+            .layer_data
+            .iter()
+            .flat_map(|layer| &layer.channel_data.list)
+            .map(|channel| {
+                let bits: Vec<u32> = channel.sample_data.values_as_f32().map(f32::to_bits).collect();
+                (channel.name.to_string(), bits)
+            })
+            .collect::<Vec<_>>()
+    };
+    let (got, wanted) = (pixels(&world.at("tiled.exr")), pixels(&wanted));
+    assert!(got.len() >= 3);
+    assert!(got == wanted, "a channel differs");
+}
+
+#[test]
+fn verify_counts_what_was_changed_by_hand() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let node = format!("local,name=other,blender={}", blender.program.display());
+    tiled(&world, &blender, "adaptive", &["-o", "v.png", "--keep", "--samples", "8"]);
+    let ended = world.run(["verify", "v.png", "--whole", "--node", &node]).expect(0);
+    assert!(ended.stdout.starts_with("0 of 57600 pixels differ"), "{}", ended.stdout);
+    // One bit of one channel in ten pixels of one tile.
+    let tiles = world.at("v.png.tiles/tiles");
+    let middle = tiles.join("p0-x106-y60-107x60.png");
+    let text = std::fs::read(&middle).unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(text)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    let stride = info.line_size;
+    for y in 20..30 {
+        pixels[y * stride + 60] ^= 1;
+    }
+    let mut encoder = png::Encoder::new(std::fs::File::create(&middle).unwrap(), info.width, info.height);
+    encoder.set_color(info.color_type);
+    encoder.set_depth(info.bit_depth);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    let ended = world.run(["verify", "v.png", "--whole", "--node", &node]).expect(1);
+    assert!(ended.stdout.starts_with("10 of 57600 pixels differ"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_map_of_the_uneven_scene_shows_where_it_is_hot() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let node = format!("local,blender={}", blender.program.display());
+    let file = scene("uneven").display().to_string();
+    let words = ["render", &file, "--frame", "1", "--tiles", "40", "-o", "u.png", "--keep", "--node", &node];
+    world.run(words.iter().chain(&["--map", "heat.png", "--report", "report.html"])).expect(0);
+    assert_same(&world.at("u.png"), &blender.reference(&scene("uneven")).png());
+    world.run(["map", "u.png.tiles", "-o", "grey.png", "--style", "grey", "--csv", "blocks.csv"]).expect(0);
+    let csv = std::fs::read_to_string(world.at("blocks.csv")).unwrap();
+    let (mut hot, mut cold) = (Vec::new(), Vec::new());
+    for line in csv.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        let number = |i: usize| fields[i].parse::<f64>().unwrap();
+        let (x, y, cost) = (number(0), number(1), number(9));
+        if x < 120.0 && y < 100.0 {
+            hot.push(cost);
+        } else if x > 240.0 && y > 135.0 {
+            cold.push(cost);
+        }
+    }
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    assert!(mean(&hot) > 3.0 * mean(&cold), "hot {hot:?} cold {cold:?}");
+    assert!(world.at("heat.png").is_file());
+    let html = std::fs::read_to_string(world.at("report.html")).unwrap();
+    assert!(html.contains("<svg") && !html.contains("http://") && !html.contains("https://"));
+}
