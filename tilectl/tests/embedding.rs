@@ -40,8 +40,8 @@ fn example(world: &World, name: &str) -> Command {
         "build",
         "-q",
         "--locked",
-        "-p",
-        "tilecore",
+        // With the features that the tests are built with, so that nothing is built twice.
+        "--workspace",
         "--profile",
         &profile,
         "--example",
