@@ -121,8 +121,8 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
             "{node} takes no further part: {reason}{}",
             remedy.as_ref().map_or_else(String::new, |r| format!(" ({r})"))
         ),
-        Event::Progress { done, tiles, of, eta } => format!(
-            "{:.0} %, {tiles} of {of} tiles{}",
+        Event::Progress { done, tiles, eta, .. } => format!(
+            "{:.0} %, {tiles} tiles done{}",
             100.0 * done,
             eta.map_or_else(String::new, |s| format!(", {} to go", duration(s)))
         ),
