@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 21] = [
+pub(super) const WORKER: [(&str, &str); 25] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
@@ -15,16 +15,20 @@ pub(super) const WORKER: [(&str, &str); 21] = [
     ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
     ("film.py", include_str!("worker/film.py")),
     ("finish.py", include_str!("worker/finish.py")),
+    ("locks.py", include_str!("worker/locks.py")),
     ("names.py", include_str!("worker/names.py")),
     ("needs.py", include_str!("worker/needs.py")),
     ("outputs.py", include_str!("worker/outputs.py")),
     ("progress.py", include_str!("worker/progress.py")),
     ("reads.py", include_str!("worker/reads.py")),
+    ("references.py", include_str!("worker/references.py")),
+    ("room.py", include_str!("worker/room.py")),
     ("stage.py", include_str!("worker/stage.py")),
     ("stitched.py", include_str!("worker/stitched.py")),
     ("store.py", include_str!("worker/store.py")),
     ("tiles.py", include_str!("worker/tiles.py")),
     ("timing.py", include_str!("worker/timing.py")),
+    ("trees.py", include_str!("worker/trees.py")),
     ("wire.py", include_str!("worker/wire.py")),
     ("worker.py", include_str!("worker/worker.py")),
 ];

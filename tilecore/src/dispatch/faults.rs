@@ -141,18 +141,19 @@ impl Dispatch {
             return;
         }
         for slot in 0..self.slots.len() {
-            if self.slots[slot].state != State::Reserve {
-                continue;
-            }
+            let State::Reserve { warm } = self.slots[slot].state else { continue };
             let (without, work) = (self.finish(now, None, self.pool.cost()), self.pool.cost());
-            let expected = now + self.slots[slot].model.ready_s();
-            self.slots[slot].state = State::Starting { since: now, expected };
+            let ready = if warm { 0.0 } else { self.slots[slot].model.ready_s() };
+            self.slots[slot].state = State::Starting { since: now, expected: now + ready };
             let with = self.finish(now, None, work);
-            if without.is_infinite() || with - now < 0.95 * (without - now) {
-                actions.push(Action::Reconnect(slot, 0.0));
+            if without.is_finite() && with - now > 0.95 * (without - now) {
+                self.slots[slot].state = State::Reserve { warm };
+            } else if warm {
+                self.ready(now, slot);
                 self.changed();
             } else {
-                self.slots[slot].state = State::Reserve;
+                actions.push(Action::Reconnect(slot, 0.0));
+                self.changed();
             }
         }
     }

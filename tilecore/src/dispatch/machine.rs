@@ -101,7 +101,7 @@ impl Dispatch {
             .zip(&plan.nodes)
             .map(|(model, node)| {
                 let state = if node.left_out.is_some() {
-                    State::Reserve
+                    State::Reserve { warm: false }
                 } else {
                     State::Starting { since: 0.0, expected: model.ready_s() }
                 };
@@ -260,7 +260,10 @@ impl Dispatch {
                 self.phase = Phase::Handing;
                 self.changed();
             }
-            Input::Tick => self.changed(),
+            Input::Tick => {
+                self.changed();
+                self.call_reserve(now, actions);
+            }
             Input::Pause | Input::Resume => {}
         }
     }
@@ -271,10 +274,14 @@ impl Dispatch {
         self.reconsider = true;
     }
 
-    fn ready(&mut self, now: f64, slot: SlotId) {
+    pub(super) fn ready(&mut self, now: f64, slot: SlotId) {
         let Some(s) = self.slots.get_mut(slot).filter(|s| !s.retired() && s.state != State::Ready) else {
             return;
         };
+        if let State::Reserve { warm } = &mut s.state {
+            *warm = true;
+            return;
+        }
         if let State::Starting { since, .. } = s.state {
             // One that is connected again needs about as long as this time.
             s.model.start_s = (now - since - s.model.sync_s).max(0.0);

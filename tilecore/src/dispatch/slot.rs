@@ -9,8 +9,11 @@ use crate::plan::NodeModel;
 /// Whether it can be given work.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum State {
-    /// The plan left it out; it is started when it is needed after all.
-    Reserve,
+    /// The plan left it out; it is started, or used if it is warm all the same, when it is needed after all.
+    Reserve {
+        /// It is there and only has to be used.
+        warm: bool,
+    },
     /// Connecting, opening the scene, or waiting to be connected again; expected to be ready at this time.
     Starting {
         /// When it began to.
@@ -116,7 +119,7 @@ impl Slot {
     /// When it can take the next piece; infinite for one that will not or from which nothing is heard.
     pub(super) fn free_at(&self, now: f64) -> f64 {
         match self.state {
-            State::Reserve | State::Retired(_) => f64::INFINITY,
+            State::Reserve { .. } | State::Retired(_) => f64::INFINITY,
             // One that is late may be as late again as half of what it already is.
             State::Starting { expected, .. } => expected.max(now + (now - expected).max(0.0) / 2.0),
             State::Ready => match &self.running {

@@ -36,19 +36,6 @@ pub fn cut(map: &CostMap, region: Rect, share: f64, min: MinSide) -> Option<(Rec
     region.cut(vertical, at)
 }
 
-/// Cuts a region into `count` parts of about equal cost (fewer where parts would be smaller than `min`).
-pub fn cut_evenly(map: &CostMap, region: Rect, count: u64, min: MinSide, into: &mut Vec<Rect>) {
-    if count >= 2 {
-        let first = count / 2;
-        if let Some((a, b)) = cut(map, region, first as f64 / count as f64, min) {
-            cut_evenly(map, a, first, min, into);
-            cut_evenly(map, b, count - first, min, into);
-            return;
-        }
-    }
-    into.push(region);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +46,18 @@ mod tests {
     fn gradient(width: u32, height: u32) -> CostMap {
         let cost = (0..64).map(|i| (1 + i % 8 + i / 8) as f32).collect();
         CostMap::new(Cells { frame: Frame::new(width, height).unwrap(), columns: 8, rows: 8, cost }).unwrap()
+    }
+
+    fn cut_evenly(map: &CostMap, region: Rect, count: u64, min: MinSide, into: &mut Vec<Rect>) {
+        if count >= 2 {
+            let first = count / 2;
+            if let Some((a, b)) = cut(map, region, first as f64 / count as f64, min) {
+                cut_evenly(map, a, first, min, into);
+                cut_evenly(map, b, count - first, min, into);
+                return;
+            }
+        }
+        into.push(region);
     }
 
     #[test]

@@ -1,19 +1,21 @@
-//! What is to be rendered and by whom, before anything renders: tiles cut by cost, and what they will take.
+//! What is to be rendered and by whom, before anything renders: who takes part, how large tiles are, and what it takes.
+//!
+//! The plan is made by running the real dispatcher on a virtual clock with what is known of the slots. The tiles in it are
+//! what will happen if everything is as expected; the dispatcher cuts anew whenever it is not.
 
 mod cost;
 mod cut;
+mod foretell;
 mod model;
+mod words;
 
 pub use cost::{Cells, CostMap, MAX_CELLS};
-pub use cut::{MinSide, cut, cut_evenly};
+pub use cut::{MinSide, cut};
 pub use model::{NodeModel, USUAL_FIXED_S, fill};
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use serde::Serialize;
 
-use crate::dispatch::Piece;
+use crate::dispatch::{Piece, SlotId};
 use crate::error::{Error, Result};
 use crate::geometry::{Frame, Grid, Overlap, Rect, uncovered};
 
@@ -99,65 +101,42 @@ pub struct NodePlan {
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// What is to be done.
+    #[serde(skip)]
     pub work: Work,
     /// One entry per slot, in the order given.
     pub nodes: Vec<NodePlan>,
-    /// The tiles, largest expected cost first.
+    /// The tiles, in the order in which they will be handed out.
     pub pieces: Vec<Piece>,
+    /// Which slot is expected to render each of them.
+    pub owners: Vec<SlotId>,
     /// Share of what is not their own pixels that the largest tiles have at most.
     pub grain: f64,
+    /// Share of all rendering time that goes into what is not the tiles' own pixels.
+    pub overhead: f64,
     /// Seconds until everything is here; `None` while no slot's rate is known.
     pub seconds: Option<f64>,
     /// The best slot by itself, and its seconds.
     pub alone: Option<(String, f64)>,
+    /// What limits it, in words.
+    pub limit: String,
 }
 
-/// Cuts the work and foretells who does what.
+/// Finds out who takes part and how large tiles are best, and foretells who does what.
 ///
 /// # Errors
 /// A grid that does not fit the frame, or that has more than [`MAX_TILES`] tiles.
 pub fn plan(work: Work, models: &[NodeModel]) -> Result<Plan> {
-    let (models, known) = fill(models);
-    let regions = match work.tiling {
-        Tiling::Auto => auto(&work, &models),
+    let grid = match work.tiling {
+        Tiling::Auto => Vec::new(),
         Tiling::Count(n) => gridded(&work, |frame| Grid::with_count(frame, n))?,
         Tiling::Size(w, h) => gridded(&work, |frame| Grid::with_tile_size(frame, w, h))?,
     };
     let mut costed: Vec<(f64, u32, Rect)> =
-        regions.into_iter().map(|(p, r)| (work.cost_of(p, r), p, r)).collect();
+        grid.into_iter().map(|(p, r)| (work.cost_of(p, r), p, r)).collect();
     costed.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let foretold = pull(&models, costed.iter().map(|c| c.0));
-    let total: f64 = costed.iter().map(|c| c.0).sum();
-    let alone = models
-        .iter()
-        .map(|m| {
-            let one = pull(std::slice::from_ref(m), costed.iter().map(|c| c.0));
-            (m.name.clone(), one.seconds)
-        })
-        .min_by(|a, b| a.1.total_cmp(&b.1));
-    let pieces = (0u64..)
-        .zip(&costed)
-        .map(|(id, (_, picture, region))| Piece { id, picture: *picture, region: *region })
-        .collect();
-    let nodes = models
-        .into_iter()
-        .zip(foretold.slots)
-        .map(|(model, (tiles, cost, busy_s))| NodePlan {
-            model,
-            tiles,
-            share: if total > 0.0 { cost / total } else { 0.0 },
-            busy_s,
-            left_out: None,
-        })
-        .collect();
-    Ok(Plan {
-        work,
-        nodes,
-        pieces,
-        grain: 0.0075,
-        seconds: known.then_some(foretold.seconds),
-        alone: alone.filter(|_| known),
-    })
+    let tiles =
+        (0u64..).zip(costed).map(|(id, (_, picture, region))| Piece { id, picture, region }).collect();
+    Ok(foretell::foretell(work, models, tiles))
 }
 
 /// The tiles of a uniform grid, less what is finished.
@@ -179,88 +158,4 @@ fn gridded(work: &Work, grid: impl Fn(Frame) -> Result<Grid>) -> Result<Vec<(u32
         }
     }
     Ok(regions)
-}
-
-/// Tiles of about equal cost, as many as end soonest by a simulated pull queue.
-fn auto(work: &Work, models: &[NodeModel]) -> Vec<(u32, Rect)> {
-    let min = MinSide((2 * work.overlap.0).max(8));
-    let total = work.cost();
-    let cut_into = |count: u64| {
-        let mut regions = Vec::new();
-        for (index, picture) in (0u32..).zip(&work.pictures) {
-            for region in &picture.todo {
-                let share = picture.cost.cost_of(*region) / total.max(f64::MIN_POSITIVE) * count as f64;
-                let mut parts = Vec::new();
-                cut_evenly(&picture.cost, *region, share.round() as u64, min, &mut parts);
-                regions.extend(parts.into_iter().map(|r| (index, r)));
-            }
-        }
-        regions
-    };
-    [1, 2, 3, 4, 6, 8, 12, 16]
-        .into_iter()
-        .map(|each| {
-            let regions = cut_into(each * models.len().max(1) as u64);
-            let mut costs: Vec<f64> = regions.iter().map(|(p, r)| work.cost_of(*p, *r)).collect();
-            costs.sort_by(|a, b| b.total_cmp(a));
-            (pull(models, costs.into_iter()).seconds, regions)
-        })
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|best| best.1)
-        .unwrap_or_default()
-}
-
-/// What a pull queue makes of tiles in this order.
-struct Foretold {
-    seconds: f64,
-    /// Per slot: tiles, cost, seconds busy.
-    slots: Vec<(usize, f64, f64)>,
-}
-
-fn pull(models: &[NodeModel], costs: impl Iterator<Item = f64>) -> Foretold {
-    let order = |s: f64| (s * 1e6) as u64;
-    let mut free: BinaryHeap<Reverse<(u64, usize)>> =
-        models.iter().enumerate().map(|(i, m)| Reverse((order(m.ready_s()), i))).collect();
-    let mut slots = vec![(0, 0.0, 0.0); models.len()];
-    let mut seconds = 0.0f64;
-    for cost in costs {
-        let Some(Reverse((at, i))) = free.pop() else { break };
-        let took = models[i].seconds(cost);
-        let end = at as f64 / 1e6 + took;
-        slots[i].0 += 1;
-        slots[i].1 += cost;
-        slots[i].2 += took;
-        seconds = seconds.max(end);
-        free.push(Reverse((order(end), i)));
-    }
-    Foretold { seconds, slots }
-}
-
-impl std::fmt::Display for Plan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let width = self.nodes.iter().map(|n| n.model.name.chars().count()).max().unwrap_or(0).max(4);
-        writeln!(f, "{:width$}  {:>12}  {:>6}  {:>5}  {:>8}", "node", "pixels/s", "share", "tiles", "busy")?;
-        for node in &self.nodes {
-            let rate = if node.model.known { format!("{:.0}", node.model.rate) } else { "not known".into() };
-            let (share, tiles) = (100.0 * node.share, node.tiles);
-            write!(
-                f,
-                "{:width$}  {rate:>12}  {share:5.1}%  {tiles:5}  {:7.1}s",
-                node.model.name, node.busy_s
-            )?;
-            writeln!(
-                f,
-                "{}",
-                node.left_out.as_ref().map(|r| format!("  left out: {r}")).unwrap_or_default()
-            )?;
-        }
-        write!(f, "{} tiles", self.pieces.len())?;
-        if let Some(seconds) = self.seconds {
-            write!(f, ", about {seconds:.1} s together")?;
-        }
-        if let Some((name, seconds)) = &self.alone {
-            write!(f, ", {seconds:.1} s on {name} alone")?;
-        }
-        writeln!(f)
-    }
 }

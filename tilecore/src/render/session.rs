@@ -257,14 +257,17 @@ impl<'a> Session<'a> {
         let listing = self.worker.call("files", request, Some(LONG), &mut || !slot.aborted())?;
         let mut hashes = Hashes::open();
         let mut meter = Meter::default();
+        let (worker, mut lost) = (&mut *self.worker, None);
         let survey = sync::survey(&order.inputs, listing, &order.roots, &mut hashes, &mut |read, of| {
             if meter.is_due(read, of) {
                 slot.report(Report::Reading(read, of));
             }
-            !slot.aborted()
-        })?;
+            // Gigabytes take a while: the other side may want a sign of life.
+            lost = worker.poll(Duration::ZERO).err();
+            lost.is_none() && !slot.aborted()
+        });
         hashes.save();
-        Ok(survey)
+        lost.map_or(survey, Err)
     }
 
     fn probe(

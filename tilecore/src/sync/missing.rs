@@ -1,5 +1,6 @@
 //! Files that the scene refers to and that cannot be sent: why, and what to do about each.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::names::shown;
@@ -176,6 +177,40 @@ pub(super) fn near(path: &Path) -> Option<PathBuf> {
         }
     }
     there.is_file().then_some(there)
+}
+
+/// What lies in the folder of a .blend and a little below, by lower-case name: where a file with a wrong path often is.
+#[derive(Debug)]
+pub(super) struct Around(HashMap<String, PathBuf>);
+
+impl Around {
+    pub(super) fn of(blend: &Path) -> Self {
+        let mut found = HashMap::new();
+        let mut folders = vec![(blend.parent().unwrap_or(Path::new("/")).to_owned(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            for entry in folder.read_dir().into_iter().flatten().flatten() {
+                if found.len() >= LOOKED_AT {
+                    return Self(found);
+                }
+                let name = entry.file_name().to_string_lossy().to_lowercase();
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() && depth < 3 && !name.starts_with('.') => {
+                        folders.push((entry.path(), depth + 1));
+                    }
+                    Ok(kind) if kind.is_file() => {
+                        found.entry(name).or_insert_with(|| entry.path());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Self(found)
+    }
+
+    /// A file of the same name as `path`.
+    pub(super) fn called(&self, path: &Path) -> Option<PathBuf> {
+        self.0.get(&path.file_name()?.to_string_lossy().to_lowercase()).cloned()
+    }
 }
 
 #[cfg(test)]

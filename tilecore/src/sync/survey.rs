@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::hashes::Hashes;
 use super::listing::{Inside, Listing, Need, Reference};
-use super::missing::{Missing, Why};
+use super::missing::{Around, Missing, Why};
 use super::names::{self, normal, parts, resolve, to_wire};
 use super::roots::Roots;
 use super::{InputPath, Inputs};
@@ -82,6 +82,8 @@ struct Search<'a> {
     remapped: BTreeSet<(Vec<u8>, Vec<u8>)>,
     missing: Vec<Missing>,
     looked: HashMap<Vec<u8>, Result<(), Why>>,
+    /// What lies around each .blend, once something is missing.
+    around: HashMap<Vec<u8>, Around>,
 }
 
 impl<'a> Search<'a> {
@@ -95,6 +97,7 @@ impl<'a> Search<'a> {
             remapped: BTreeSet::new(),
             missing: Vec::new(),
             looked: HashMap::new(),
+            around: HashMap::new(),
         }
     }
 
@@ -143,7 +146,14 @@ impl<'a> Search<'a> {
             (Err(why), Need::Must) => {
                 let path = names::path(&path);
                 if !self.missing.iter().rev().take(1000).any(|m| m.path == path) {
-                    let why = why.clone();
+                    let mut why = why.clone();
+                    if why == Why::Absent(None) {
+                        let around = self
+                            .around
+                            .entry(reference.blend.clone())
+                            .or_insert_with_key(|blend| Around::of(&names::path(blend)));
+                        why = Why::Absent(around.called(&path));
+                    }
                     self.missing.push(Missing { path, what: reference.what.clone(), blend: blend(), why });
                 }
             }
@@ -380,6 +390,7 @@ mod tests {
             p.entry(b"//.key", "must", json!({})),
             p.entry(b"/etc/passwd", "must", json!({})),
             p.entry(b"//Tex", "must", json!({})),
+            p.entry(b"D:\\work\\wood.png", "must", json!({})),
             p.entry(b"//../other/secret.png", "may", json!({})),
         ];
         let roots = p.roots(&[]);
@@ -393,9 +404,11 @@ mod tests {
         assert_eq!(*why(b"shot/link.png"), Why::Outside(p.at(b"other/secret.png")));
         assert_eq!(*why(b"shot/.key"), Why::Outside(p.at(b"shot/.key")));
         assert!(matches!(why(b"shot/Tex"), Why::Unreadable(_)));
+        let windows = survey.missing.iter().find(|m| m.path == Path::new("/d/work/wood.png")).unwrap();
+        assert_eq!(windows.why, Why::Absent(Some(p.at(b"shot/Tex/Wood.PNG"))), "the name is known");
         assert!(survey.missing.iter().any(|m| m.path == Path::new("/etc/passwd")));
         // Where nothing is sent, the node must not take a file of its own by that name.
-        assert_eq!(survey.inputs.remap.len(), 1);
+        assert_eq!(survey.inputs.remap.len(), 2);
 
         let anywhere = p.survey(&Roots::anywhere(), &entries[1..2]).unwrap();
         assert_eq!(p.found(&anywhere), ["other/secret.png"]);

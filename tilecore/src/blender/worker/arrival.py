@@ -1,11 +1,12 @@
 """Content on its way into the store, and the seal that says it lies there whole."""
 
-import fcntl
 import hashlib
 import os
 import queue
 import threading
 import time
+
+from locks import lock
 
 CHUNK = 1 << 20
 
@@ -16,32 +17,6 @@ def digest_of(path):
         while block := f.read(CHUNK):
             h.update(block)
     return h.hexdigest()
-
-
-def lock(fd, kind=fcntl.LOCK_EX):
-    """Whether this process now holds the lock; None where the file system has no locks. It goes with the process."""
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-
-
-def locked_file(path):
-    """A lock file, made if need be: (descriptor, as `lock`). Someone may remove it at any moment."""
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        alone = lock(fd)
-        if alone is False:
-            fcntl.flock(fd, fcntl.LOCK_SH)
-        try:
-            if os.path.samestat(os.fstat(fd), os.lstat(path)):
-                return fd, alone
-        except FileNotFoundError:
-            pass
-        os.close(fd)
 
 
 class Arrival:

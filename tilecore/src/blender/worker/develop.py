@@ -21,6 +21,11 @@ def develop(bare, own, frame, folder):
                 if layer.use and tiles.denoises(own, index)]
     if not denoised:
         return
+    for layer in bare.view_layers:
+        taken = frame.header.texts.get(f"cycles.{layer.name}.samples")
+        if layer.use and taken not in (None, str(film.asked(bare, layer))):
+            raise RuntimeError(f"the frame has {taken} samples in {layer.name}, the scene asks for "
+                               f"{film.asked(bare, layer)}")
     exposure = tiles.tile_exposure(bare, own)
     darkroom = Darkroom(bare, frame, folder)
     try:

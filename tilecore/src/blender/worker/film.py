@@ -66,13 +66,17 @@ def of(scene, layer, own):
                 cycles.use_adaptive_sampling)
 
 
+def asked(scene, layer):
+    """The samples that the scene asks for, as Cycles writes them into metadata."""
+    count, mode = scene.cycles.samples, scene.cycles.use_layer_samples
+    if layer.samples > 0 and mode == "USE":
+        return layer.samples
+    return min(count, layer.samples) if layer.samples > 0 and mode == "BOUNDED" else count
+
+
 def samples(scene, layer):
-    cycles = scene.cycles
-    count = cycles.samples
-    if layer.samples > 0 and cycles.use_layer_samples == "USE":
-        count = layer.samples
-    elif layer.samples > 0 and cycles.use_layer_samples == "BOUNDED":
-        count = min(count, layer.samples)
+    """The samples that Cycles takes."""
+    cycles, count = scene.cycles, asked(scene, layer)
     if getattr(cycles, "use_sample_subset", False):
         count = max(1, min(count - cycles.sample_offset, cycles.sample_subset_length))
     return count

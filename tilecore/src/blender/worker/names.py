@@ -1,4 +1,4 @@
-"""Names of files: how Blender reads a path, which file of a sequence a frame takes, and how names travel.
+"""Names of files: what is accepted as one, how Blender reads a path, which file of a sequence a frame takes, and how names travel.
 
 A name is bytes. In Python it is text with surrogates for what is not UTF-8; between here and the controller every byte
 is the character of the same number, which any JSON parser keeps as it is.
@@ -8,6 +8,15 @@ import posixpath
 import re
 
 from wire import Refused
+
+DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+TOKEN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z")
+
+
+def checked(pattern, value, what):
+    if not isinstance(value, str) or not pattern.match(value):
+        raise Refused("bad_request", f"not a {what}: {value!r}"[:200])
+    return value
 
 
 def to_wire(name):

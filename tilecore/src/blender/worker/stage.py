@@ -52,8 +52,8 @@ class Stage:
 
     def do_open(self, request):
         """Lays the files out and opens the scene; scripts in it stay off unless asked for."""
-        self.tree = self.files.lay_out(request["layout"], request["files"])
-        path = self.files.place(self.tree, request["main"])
+        self.tree = self.files.trees.lay_out(request["layout"], request["files"])
+        path = self.files.trees.place(self.tree, request["main"])
         self.picture = None
         started = time.perf_counter()
         self.load(path, request)

@@ -1,0 +1,119 @@
+"""A scene's files on the node, laid out as they were on the controller: links into the store."""
+
+import errno
+import os
+import shutil
+import stat
+import time
+
+import names
+from arrival import seal_of
+from locks import Held
+from names import DIGEST, checked
+from wire import Refused
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Trees:
+    def __init__(self, store):
+        self.store = store
+        self.root = os.path.join(store.root, "trees")
+        self.held = Held()
+
+    def lay_out(self, layout, files):
+        """Links `files`, a list of [path parts, digest], below trees/`layout`; answers with that directory."""
+        root = os.path.join(self.root, checked(DIGEST, layout, "layout"))
+        folders, wanted = {root}, {}
+        for parts, digest in files:
+            folder = root
+            for name in self.parts(parts)[:-1]:
+                folder = os.path.join(folder, name)
+                folders.add(folder)
+            wanted[self.place(root, parts)] = checked(DIGEST, digest, "SHA-256")
+        alone = self.held.take(root)
+        for folder in sorted(folders):
+            self.real_folder(folder)
+        if alone:
+            self.clear(root, folders, wanted)
+        for target, digest in wanted.items():
+            self.link(digest, target)
+        if len({target.casefold() for target in wanted}) < len(wanted):
+            for target, digest in wanted.items():
+                if not self.same(digest, target):
+                    raise Refused("bad_request", f"this file system cannot tell {names.to_wire(target)!r} from a file "
+                                  "whose name differs in case only")
+        os.utime(root)
+        self.held.share()
+        return root
+
+    @staticmethod
+    def parts(parts):
+        found = [names.from_wire(part) for part in parts]
+        for name in found:
+            if name in ("", ".", "..") or "/" in name or "\0" in name:
+                raise Refused("bad_request", f"not a name for a file: {name!r}"[:200])
+        if not found:
+            raise Refused("bad_request", "a file without a name")
+        return found
+
+    def place(self, root, parts):
+        return os.path.join(root, *self.parts(parts))
+
+    @staticmethod
+    def real_folder(path):
+        """Makes a directory; a link in its place is removed, not followed."""
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                os.unlink(path)
+                os.mkdir(path, 0o700)
+
+    @staticmethod
+    def clear(root, folders, wanted):
+        """Removes what an earlier Blender left there: the picture must not depend on it."""
+        for folder, below, found in os.walk(root):
+            for name in list(below):
+                path = os.path.join(folder, name)
+                if os.path.islink(path):
+                    os.unlink(path)
+                elif path not in folders:
+                    shutil.rmtree(path)
+                    below.remove(name)
+            for name in found:
+                path = os.path.join(folder, name)
+                if path not in wanted or os.path.islink(path):
+                    os.unlink(path)
+
+    def link(self, digest, target):
+        source = self.store.path_of(digest)
+        try:
+            info = os.lstat(source)
+            if not self.store.trusted(digest, info):
+                raise Refused("corrupt", "a file in the cache was changed by somebody else")
+            if self.same(digest, target):
+                return
+            fresh = os.path.join(self.root, self.store.run_name + ".new")
+            if os.path.lexists(fresh):
+                os.unlink(fresh)
+            try:
+                os.link(source, fresh)
+            except OSError as e:
+                if e.errno in NO_SPACE or e.errno == errno.ENOENT:
+                    raise
+                # No links here, or too many of them.
+                shutil.copyfile(source, fresh)
+                os.utime(fresh, ns=(time.time_ns(), seal_of(digest)))
+            os.replace(fresh, target)
+        except FileNotFoundError:
+            raise Refused("corrupt", "a file in the cache was removed by somebody else")
+
+    def same(self, digest, target):
+        """Whether `target` is the stored file, or a copy that nobody has touched."""
+        try:
+            there, stored = os.lstat(target), os.lstat(self.store.path_of(digest))
+        except OSError:
+            return False
+        return os.path.samestat(there, stored) or (
+            stat.S_ISREG(there.st_mode) and there.st_mtime_ns == seal_of(digest) and there.st_size == stored.st_size)

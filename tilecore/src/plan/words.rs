@@ -1,0 +1,98 @@
+//! The plan in words: the table of nodes, why a node is left out, and what limits the whole.
+
+use super::{NodeModel, Plan};
+
+/// Why a slot that gets nothing to do is left out.
+pub(super) fn no_use(model: &NodeModel, seconds: f64) -> String {
+    if model.ready_s() >= seconds {
+        format!("ready only after {}, when the others are done", time(model.ready_s()))
+    } else {
+        "its first tile would take longer than the others take for everything".to_owned()
+    }
+}
+
+/// Why a slot that would do next to nothing is left out.
+pub(super) fn little_use(share: f64) -> String {
+    format!("the others are as fast without its {:.1} %", share * 100.0)
+}
+
+/// Why all but one are left out.
+pub(super) fn not_needed(best: &str) -> String {
+    format!("the picture is cheaper than sharing it out: {best} alone is as fast")
+}
+
+/// What limits the plan.
+pub(super) fn limit(plan: &Plan) -> String {
+    let used = || plan.nodes.iter().filter(|n| n.tiles > 0);
+    if plan.pieces.is_empty() {
+        return "There is nothing left to render.".to_owned();
+    }
+    let Some(seconds) = plan.seconds else {
+        return "How fast the nodes are is not known yet: the first tiles will tell.".to_owned();
+    };
+    let slow_link = used().find(|n| {
+        let rendering = 1.0 / n.model.rate;
+        plan.work.bytes_per_pixel / n.model.transfer_bytes_per_s > rendering
+    });
+    let ready = used().map(|n| n.model.ready_s()).fold(f64::INFINITY, f64::min);
+    if ready > seconds / 2.0 {
+        format!(
+            "Starting Blender and building the scene take {} of {}: more nodes would not help.",
+            time(ready),
+            time(seconds)
+        )
+    } else if let Some(node) = slow_link {
+        format!("{} renders faster than its connection carries the tiles.", node.model.name)
+    } else if used().count() == 1 {
+        format!("{} renders everything: its speed is the limit.", used().next().map_or("", |n| &n.model.name))
+    } else if plan.overhead > 0.1 {
+        format!(
+            "{:.0} % of the rendering time go into the edges and the fixed cost of tiles: fewer nodes would do nearly as well.",
+            plan.overhead * 100.0
+        )
+    } else {
+        let faster = plan.alone.as_ref().map_or(1.0, |a| a.1 / seconds.max(1e-9));
+        let name = plan.alone.as_ref().map_or("", |a| &a.0);
+        format!(
+            "The speed of the nodes is the limit: together they are {faster:.1} times as fast as {name} alone."
+        )
+    }
+}
+
+/// A duration as people say it.
+fn time(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    if seconds < 100.0 {
+        format!("{seconds:.1} s")
+    } else if whole < 6000 {
+        format!("{} min {:02} s", whole / 60, whole % 60)
+    } else {
+        format!("{} h {:02} min", whole / 3600, whole % 3600 / 60)
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = self.nodes.iter().map(|n| n.model.name.chars().count()).max().unwrap_or(0).max(4);
+        writeln!(f, "{:width$}  {:>12}  {:>6}  {:>5}  {:>8}", "node", "pixels/s", "share", "tiles", "busy")?;
+        for node in &self.nodes {
+            let rate = if node.model.known { format!("{:.0}", node.model.rate) } else { "not known".into() };
+            write!(f, "{:width$}  {rate:>12}", node.model.name)?;
+            if let Some(reason) = &node.left_out {
+                writeln!(f, "  left out: {reason}")?;
+            } else {
+                let busy = self.seconds.map_or("?".into(), |_| format!("{:.1}s", node.busy_s));
+                writeln!(f, "  {:5.1}%  {:5}  {busy:>8}", 100.0 * node.share, node.tiles)?;
+            }
+        }
+        let about = if self.seconds.is_some() { "" } else { "about " };
+        write!(f, "{about}{} tiles", self.pieces.len())?;
+        if let Some(seconds) = self.seconds {
+            write!(f, ", about {} together", time(seconds))?;
+        }
+        if let Some((name, seconds)) = &self.alone {
+            write!(f, ", {} on {name} alone", time(*seconds))?;
+        }
+        writeln!(f)
+    }
+}
