@@ -4,7 +4,9 @@ mod cli;
 mod commands;
 mod farm;
 mod fault;
+mod members;
 mod show;
+mod signals;
 
 use std::process::ExitCode;
 

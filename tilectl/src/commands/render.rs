@@ -9,9 +9,10 @@ use tilecore::blender::TileFormat;
 use tilecore::config::Defaults;
 use tilecore::job::Request;
 use tilecore::plan::Tiling;
-use tilecore::render::{self, Cancel, Options};
+use tilecore::render::{self, Cancel, Options, Roster};
 
 use crate::farm::Farm;
+use crate::members::Members;
 use crate::{cli, show};
 
 pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
@@ -43,14 +44,19 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
         measure: false,
         bench: tilecore::bench::Cache::default_path(),
         only: None,
+        roster: Roster::new(),
         format: args.format.as_deref().map(str::parse).transpose()?,
     };
     let nodes = farm.nodes()?;
     let cancel = Cancel::new();
-    super::on_interrupt(&cancel)?;
+    crate::signals::stop(&cancel)?;
+    let listed = args.nodes.nodes.is_empty();
+    let work_dir = options.work_dir.clone();
+    let members = Members::watch(&farm, listed, args.threads, work_dir, &options.roster)?;
     let mut show = show::new(&args.output_style);
     let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| show.event(&event));
     show.end();
+    drop(members);
     let outcome = outcome?;
     if !args.output_style.json {
         println!("{}", outcome.output.display());

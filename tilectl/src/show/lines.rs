@@ -1,5 +1,6 @@
 //! Plain log lines, for when standard error is no terminal.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use tilecore::events::Event;
@@ -62,7 +63,8 @@ impl Show for Lines {
             self.told = Some(Instant::now());
         }
         if let Some(text) = line(event, &self.names, self.verbose) {
-            eprintln!("[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
+            // A render outlives its terminal.
+            let _ = writeln!(std::io::stderr(), "[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
         }
     }
 }
