@@ -371,7 +371,10 @@ pub(crate) struct Clean {
 pub(crate) struct Status {
     /// A work directory
     pub(crate) dir: PathBuf,
-    /// Print JSON
+    /// Stay and show every change until the job ends; exits with 1 if that is without the picture
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// Print JSON; with --watch one object per change, one a line
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -5,6 +5,7 @@ mod commands;
 mod farm;
 mod fault;
 mod show;
+mod standing;
 
 use std::process::ExitCode;
 

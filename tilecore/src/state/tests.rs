@@ -235,3 +235,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn looking_whether_it_is_worked_in_disturbs_nobody() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(!is_worked_in(root.path()));
+    let (dir, _) = WorkDir::open(root.path(), &job(), false).unwrap();
+    assert!(is_worked_in(root.path()));
+    drop(dir);
+    assert!(!is_worked_in(root.path()));
+    let lock = File::open(root.path().join("lock")).unwrap();
+    lock.lock_shared().unwrap();
+    let glance = std::thread::spawn(move || {
+        std::thread::sleep(GLANCE / 4);
+        drop(lock);
+    });
+    assert!(WorkDir::open(root.path(), &job(), false).is_ok());
+    glance.join().unwrap();
+}
+
+#[test]
+fn an_open_state_file_reads_on_after_it_was_removed() {
+    let (root, records, _) = written();
+    let path = root.path().join("state.ron");
+    let file = File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    for _ in 0..2 {
+        assert_eq!(History::read_open(&file, &path).unwrap().records, records);
+    }
+}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tilecore::events::Event;
 
-use super::{Show, bytes, duration};
+use super::{Countdown, Show, bytes, duration};
 
 pub(crate) struct Lines {
     verbose: bool,
@@ -12,6 +12,7 @@ pub(crate) struct Lines {
     told: Option<Instant>,
     transfers: Transfers,
     names: Vec<String>,
+    left: Countdown,
 }
 
 /// Transfers are told about every few seconds, and when they end.
@@ -38,6 +39,7 @@ impl Lines {
             told: None,
             transfers: Transfers::default(),
             names: Vec::new(),
+            left: Countdown::default(),
         }
     }
 }
@@ -55,13 +57,16 @@ impl Show for Lines {
         {
             return;
         }
-        if let Event::Progress { .. } = event {
+        let mut counted = None;
+        if let Event::Progress { done, tiles, of, eta } = event {
+            let eta = self.left.show(self.began.elapsed().as_secs_f64(), *eta);
             if self.told.is_some_and(|t| t.elapsed() < Duration::from_secs(10)) {
                 return;
             }
             self.told = Some(Instant::now());
+            counted = Some(Event::Progress { done: *done, tiles: *tiles, of: *of, eta });
         }
-        if let Some(text) = line(event, &self.names, self.verbose) {
+        if let Some(text) = line(counted.as_ref().unwrap_or(event), &self.names, self.verbose) {
             eprintln!("[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
         }
     }
