@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::serve::Address;
+
 /// One Blender frame, rendered by every machine you own, bit for bit the file one machine would have made.
 #[derive(Debug, Parser)]
 #[command(
@@ -175,6 +177,10 @@ pub(crate) struct Render {
     /// Also write a report of the render, as one HTML file
     #[arg(long, value_name = "REPORT.html")]
     pub(crate) report: Option<PathBuf>,
+    /// Serve a page that shows the render while it goes on; its address is printed. Without ADDRESS on a free port of
+    /// 127.0.0.1, for this machine alone
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
+    pub(crate) serve: Option<Address>,
     /// Render threads per node; Blender's own choice when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod farm;
 mod fault;
+mod serve;
 mod show;
 mod standing;
 

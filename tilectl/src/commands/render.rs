@@ -12,6 +12,7 @@ use tilecore::plan::Tiling;
 use tilecore::render::{self, Cancel, Options};
 
 use crate::farm::Farm;
+use crate::serve::{Address, Server};
 use crate::{cli, show};
 
 pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
@@ -48,14 +49,36 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     let nodes = farm.nodes()?;
     let cancel = Cancel::new();
     super::on_interrupt(&cancel)?;
+    let server = args.serve.as_ref().map(|address| serve(address, args, &request, &options)).transpose()?;
     let mut show = show::new(&args.output_style);
-    let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| show.event(&event));
+    let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| {
+        show.event(&event);
+        if let Some(server) = &server {
+            server.event(&event);
+        }
+    });
     show.end();
-    let outcome = outcome?;
-    if !args.output_style.json {
+    if let (Ok(outcome), false) = (&outcome, args.output_style.json) {
         println!("{}", outcome.output.display());
     }
-    Ok(ExitCode::SUCCESS)
+    if let Some(server) = server {
+        server.end(outcome.as_ref().err());
+    }
+    outcome.map(|_| ExitCode::SUCCESS)
+}
+
+/// Serves the live page, and says where.
+fn serve(address: &Address, args: &cli::Render, request: &Request, options: &Options) -> Result<Server> {
+    let server = Server::start(address, request, &options.work_dir)?;
+    if args.output_style.json {
+        println!("{}", serde_json::json!({ "event": "serving", "url": server.url() }));
+    } else {
+        eprintln!("Watch it at {}", server.url());
+    }
+    if server.is_open() {
+        eprintln!("Whoever is sent this address and reaches this machine can watch, without encryption.");
+    }
+    Ok(server)
 }
 
 /// From what was typed, and what is configured where nothing was typed, to what the library takes.

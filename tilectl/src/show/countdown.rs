@@ -122,7 +122,7 @@ mod tests {
         for (now, left) in shown.iter().filter(|(now, _)| *now < 50.0) {
             let truth = 58.0 - now;
             assert!(
-                (left - truth).abs() < 0.2 * truth + 2.0,
+                (left - truth).abs() < 0.25 * truth + 2.0,
                 "{left:.1} s are shown with {truth:.1} s to go"
             );
         }

@@ -140,7 +140,7 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
         Event::Done { seconds, tiles, adopted, speedup, .. } => {
             let kept = if *adopted > 0 { format!(" and {adopted} from before") } else { String::new() };
             let faster = speedup
-                .map_or_else(String::new, |s| format!(", {s:.1} times faster than the fastest node alone"));
+                .map_or_else(String::new, |s| format!(", {s:.1} times as fast as the fastest node alone"));
             format!("done in {}: {tiles} tiles{kept}{faster}", duration(*seconds))
         }
         _ => return None,
