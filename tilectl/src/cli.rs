@@ -344,6 +344,14 @@ pub(crate) enum NodesCommand {
     Check(NodesQuery),
     /// Print the nodes that take part, without reaching them
     List(NodesQuery),
+    /// Have a node join a render that is running
+    Add(NodesChange),
+    /// Have a node leave a running render once it has finished its tiles
+    Remove(NodesChange),
+    /// Have a node, or all, finish their tiles and wait
+    Pause(NodesHold),
+    /// Have a node, or all, go on
+    Resume(NodesHold),
 }
 
 #[derive(Debug, Args)]
@@ -353,6 +361,26 @@ pub(crate) struct NodesQuery {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesChange {
+    /// The node's name; to add one, whatever --node takes
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Work directory of the render, usually <output>.tiles
+    #[arg(long, value_name = "DIR")]
+    pub(crate) job: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesHold {
+    /// The node's name; all nodes when absent
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Work directory of the render, usually <output>.tiles
+    #[arg(long, value_name = "DIR")]
+    pub(crate) job: PathBuf,
 }
 
 #[derive(Debug, Args)]

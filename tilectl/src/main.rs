@@ -4,8 +4,10 @@ mod cli;
 mod commands;
 mod farm;
 mod fault;
+mod members;
 mod serve;
 mod show;
+mod signals;
 mod standing;
 
 use std::process::ExitCode;

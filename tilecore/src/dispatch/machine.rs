@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::fair;
+use super::members::Wish;
 use super::parts::{Ledger, PartId};
 use super::pool::Pool;
 use super::slot::{Slot, State};
@@ -255,6 +256,10 @@ impl Dispatch {
                 self.retire(slot, "removed by the user".into(), actions);
                 self.call_reserve(now, actions);
             }
+            Input::Away(slot, error) => self.away(slot, error, actions),
+            Input::Leave(slot) => self.wish(now, slot, Wish::Leave, actions),
+            Input::Hold(slot) => self.wish(now, slot, Wish::Pause, actions),
+            Input::Release(slot) => self.wish(now, slot, Wish::Work, actions),
             Input::Pause if self.phase == Phase::Handing => self.phase = Phase::Paused,
             Input::Resume if self.phase == Phase::Paused => {
                 self.phase = Phase::Handing;
@@ -292,22 +297,10 @@ impl Dispatch {
         self.rest(slot);
     }
 
-    fn joined(&mut self, now: f64, model: &NodeModel) {
-        let all: Vec<NodeModel> = self.slots.iter().map(|s| s.model.clone()).chain([model.clone()]).collect();
-        if let Some(model) = fill(&all).0.pop() {
-            let state = State::Starting { since: now, expected: now + model.ready_s() };
-            let mut slot = Slot::new(model, self.bytes_per_pixel, state);
-            if !slot.model.known && self.slots.iter().any(|s| s.model.known) {
-                slot.speed.like_others();
-            }
-            self.slots.push(slot);
-            self.changed();
-        }
-    }
-
     /// The slot has nothing to render.
     pub(super) fn rest(&mut self, slot: SlotId) {
-        if self.slots[slot].state == State::Ready && self.slots[slot].running.is_none() {
+        let s = &self.slots[slot];
+        if s.state == State::Ready && s.wish == Wish::Work && s.running.is_none() {
             self.idle.insert(slot);
             self.fresh.push(slot);
         }

@@ -13,6 +13,7 @@ mod fair;
 mod faults;
 mod hand;
 mod machine;
+mod members;
 mod pace;
 mod parts;
 mod pool;
@@ -70,8 +71,16 @@ pub enum Input {
     Drain,
     /// A slot was added and is being started; its index is the number of slots before.
     Joined(NodeModel),
+    /// The slot could not be reached before the plan was made; it is tried again, but not counted on.
+    Away(SlotId, Error),
     /// The slot shall take no further part: what it renders is finished elsewhere.
     Removed(SlotId),
+    /// The slot shall take no further part once it has finished what it renders.
+    Leave(SlotId),
+    /// The slot shall wait once it has finished what it renders.
+    Hold(SlotId),
+    /// The slot shall render again.
+    Release(SlotId),
     /// Hand out nothing until [`Input::Resume`]; what runs goes on.
     Pause,
     /// Hand out again.

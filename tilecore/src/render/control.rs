@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::meeting::Meeting;
 use super::output::Target;
+use super::roster::Change;
 use super::seat::{Seat, Stage};
-use super::slot::{FinishedFile, Order, Report, Slot, Tile};
+use super::slot::{FinishedFile, Order, Report, Tile};
 use super::work::Work;
 use super::{Cancel, Options, Outcome};
 use crate::blender::TileDone;
@@ -35,14 +36,21 @@ pub(super) struct Control<'a, 'b> {
     pub(super) cancel: &'a Cancel,
     pub(super) sink: &'a mut Sink<'b>,
     pub(super) seats: Vec<Seat>,
-    threads: Vec<JoinHandle<()>>,
+    /// Names of the nodes that the seats are on.
+    pub(super) names: Vec<String>,
+    /// What this run is called on its nodes.
+    pub(super) run: String,
+    pub(super) threads: Vec<JoinHandle<()>>,
+    pub(super) reporting: Sender<(usize, Report)>,
     reports: Receiver<(usize, Report)>,
-    abort: Arc<AtomicBool>,
+    pub(super) abort: Arc<AtomicBool>,
     pub(super) job: Arc<OnceLock<String>>,
     pub(super) began: Instant,
     pub(super) meeting: Meeting,
     pub(super) work: Option<Work>,
-    dispatch: Option<Dispatch>,
+    pub(super) dispatch: Option<Dispatch>,
+    /// Changes of members that wait for the plan.
+    pub(super) deferred: Vec<Change>,
     /// File names of stored pieces, to discard them by.
     files: HashMap<u64, String>,
     /// Tiles rendered in this run.
@@ -70,14 +78,17 @@ impl<'a, 'b> Control<'a, 'b> {
         sink: &'a mut Sink<'b>,
     ) -> Result<Self> {
         let target = Target::new(&options.output)?;
-        let (sender, reports) = unbounded();
+        let (reporting, reports) = unbounded();
         let mut control = Self {
             request,
             options,
             cancel,
             sink,
             seats: Vec::new(),
+            names: Vec::new(),
+            run: format!("{:08x}{:08x}", std::process::id(), (now() * 1000.0) as u64 & 0xffff_ffff),
             threads: Vec::new(),
+            reporting,
             reports,
             abort: Arc::default(),
             job: Arc::default(),
@@ -85,6 +96,7 @@ impl<'a, 'b> Control<'a, 'b> {
             meeting: Meeting::new(request, nodes.iter().all(|n| n.spec().place == Place::Local))?,
             work: None,
             dispatch: None,
+            deferred: Vec::new(),
             files: HashMap::new(),
             rendered: 0,
             planned: 0,
@@ -96,62 +108,8 @@ impl<'a, 'b> Control<'a, 'b> {
             awaited: None,
             finished: None,
         };
-        control.seat_all(nodes, &sender)?;
+        control.seat_all(nodes)?;
         Ok(control)
-    }
-
-    /// One thread per slot.
-    fn seat_all(&mut self, nodes: &[Arc<dyn Node>], reports: &Sender<(usize, Report)>) -> Result<()> {
-        let run = format!("{:08x}{:08x}", std::process::id(), (now() * 1000.0) as u64 & 0xffff_ffff);
-        for (at, node) in nodes.iter().enumerate().filter(|(_, n)| n.spec().enabled) {
-            let spec = node.spec();
-            if nodes[..at].iter().any(|other| other.name() == spec.name) {
-                return Err(Error::input(format!("two nodes are called `{}`", spec.name))
-                    .remedy("Give one of them another name with name=…."));
-            }
-            for number in 0..spec.slots {
-                let index = self.seats.len();
-                let (orders, inbox) = unbounded();
-                let name =
-                    if spec.slots > 1 { format!("{}#{}", spec.name, number + 1) } else { spec.name.clone() };
-                let slot = Slot {
-                    index,
-                    node: Arc::clone(node),
-                    run: run.clone(),
-                    job: Arc::clone(&self.job),
-                    orders: inbox,
-                    reports: reports.clone(),
-                    abort: Arc::clone(&self.abort),
-                };
-                let thread = std::thread::Builder::new()
-                    .name(format!("slot {name}"))
-                    .spawn(move || slot.run())
-                    .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
-                self.threads.push(thread);
-                self.seats.push(Seat {
-                    name,
-                    node: at,
-                    device: spec.device,
-                    threads: spec.threads,
-                    orders,
-                    stage: Stage::Booting,
-                    queued: false,
-                    hello: None,
-                    start_s: 0.0,
-                    sync_s: 0.0,
-                    rate: None,
-                    fixed_s: None,
-                    patches: Vec::new(),
-                    losses: 0,
-                    trouble: None,
-                });
-            }
-        }
-        if self.seats.is_empty() {
-            return Err(Error::input("no node takes part")
-                .remedy("Name one with --node, for example --node local, or enable one in the config."));
-        }
-        Ok(())
     }
 
     pub(super) fn emit(&mut self, event: Event) {
@@ -266,9 +224,7 @@ impl<'a, 'b> Control<'a, 'b> {
     /// Reaches the nodes and finds out what there is to do.
     fn meet(&mut self) -> Result<()> {
         for slot in 0..self.seats.len() {
-            let node = self.seats[slot].name.clone();
-            self.emit(Event::Connecting { slot, node });
-            self.seats[slot].order(Order::Boot(Duration::ZERO));
+            self.boot(slot);
         }
         while !self.met() {
             self.step()?;
@@ -300,13 +256,14 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         match self.reports.recv_timeout(TICK) {
             Ok((slot, report)) => self.take(slot, report)?,
-            Err(RecvTimeoutError::Timeout) => self.feed(Input::Tick)?,
-            Err(RecvTimeoutError::Disconnected) => {
+            Err(_) if self.threads.iter().all(JoinHandle::is_finished) => {
                 return Err(
                     Error::render("every node's thread has ended").remedy("Run the same command again.")
                 );
             }
+            Err(_) => self.feed(Input::Tick)?,
         }
+        self.change_members()?;
         if self.told.elapsed() >= TICK {
             self.told = Instant::now();
             self.tell_progress();
@@ -500,6 +457,10 @@ impl<'a, 'b> Control<'a, 'b> {
         for slot in 0..self.seats.len() {
             match self.seats[slot].stage {
                 Stage::Ready => self.feed(Input::Ready(slot))?,
+                Stage::Booting if self.seats[slot].is_away() => {
+                    let error = self.seats[slot].trouble.clone();
+                    self.feed(Input::Away(slot, error.unwrap_or_else(|| Error::node("not to be reached"))))?;
+                }
                 Stage::Off => {
                     let error = self.seats[slot].trouble.clone();
                     let error = error.unwrap_or_else(|| Error::node("takes no part")).fatal();

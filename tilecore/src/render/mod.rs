@@ -11,7 +11,9 @@ mod measure;
 mod meeting;
 mod output;
 mod probe;
+mod roster;
 mod seat;
+mod seating;
 mod session;
 mod slot;
 mod work;
@@ -29,6 +31,7 @@ use crate::plan::Plan;
 use crate::stitch::{Compression, Part};
 
 pub use format::Format;
+pub use roster::Roster;
 
 /// Where the result goes and what is kept.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub struct Options {
     pub bench: Option<PathBuf>,
     /// Render only these regions of the frame, which do not overlap, and leave them as tiles.
     pub only: Option<Vec<Rect>>,
+    /// Changes to who takes part while it runs.
+    pub roster: Roster,
 }
 
 impl Options {
@@ -78,6 +83,7 @@ impl Options {
             measure: false,
             bench: None,
             only: None,
+            roster: Roster::new(),
         }
     }
 }

@@ -156,7 +156,11 @@ impl Slot {
                     let mut next = Some(pause);
                     while let Some(pause) = next.take() {
                         if !self.pause(pause) {
-                            return;
+                            if self.aborted() {
+                                return;
+                            }
+                            // The order that ended the wait comes next.
+                            break;
                         }
                         match self.session() {
                             Ok(End::Stopped) => return,

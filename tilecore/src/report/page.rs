@@ -238,7 +238,7 @@ fn time(data: &ReportData, account: &Account) -> String {
         let _ = write!(out, "<span><i class=\"{class}\"></i>{name} {}</span>", percent(*part));
     }
     out.push_str("</p><p class=\"small\">Ideal is the time had every node rendered at its rate from the first second to the last. Capacity is all nodes&#39; time, weighted by their rates.</p>");
-    if !account.reasons.is_empty() {
+    if !account.reasons.is_empty() && data.outcome != Outcome::Running {
         out.push_str("<ul class=\"reasons\">");
         for reason in &account.reasons {
             let _ = write!(out, "<li>{}</li>", Text(reason));

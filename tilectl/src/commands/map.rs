@@ -99,7 +99,7 @@ fn render_map(args: &cli::Map) -> Result<HeatMap> {
         ..Options::new(scratch.path().join("picture.png"))
     };
     let cancel = Cancel::new();
-    super::on_interrupt(&cancel)?;
+    crate::signals::stop(&cancel)?;
     let mut show = show::new(&cli::OutputStyle { json: false, ..args.output_style });
     let outcome = render::run(&request, &farm.nodes()?, &options, &cancel, &mut |event| show.event(&event));
     show.end();

@@ -55,7 +55,7 @@ pub(crate) fn measured(
         ..Options::new(scratch.path().join("picture.png"))
     };
     let cancel = Cancel::new();
-    super::on_interrupt(&cancel)?;
+    crate::signals::stop(&cancel)?;
     let mut show =
         show::new(&cli::OutputStyle { json: false, quiet: style.quiet || style.json, verbose: false });
     let plan = render::plan(request, &farm.nodes()?, &options, &cancel, &mut |event| show.event(&event));

@@ -9,10 +9,11 @@ use tilecore::blender::TileFormat;
 use tilecore::config::Defaults;
 use tilecore::job::Request;
 use tilecore::plan::Tiling;
-use tilecore::render::{self, Cancel, Options};
+use tilecore::render::{self, Cancel, Options, Roster};
 
 use crate::farm::Farm;
-use crate::serve::{Address, Server};
+use crate::members::Members;
+use crate::serve::Server;
 use crate::{cli, show};
 
 pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
@@ -44,12 +45,20 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
         measure: false,
         bench: tilecore::bench::Cache::default_path(),
         only: None,
+        roster: Roster::new(),
         format: args.format.as_deref().map(str::parse).transpose()?,
     };
     let nodes = farm.nodes()?;
     let cancel = Cancel::new();
-    super::on_interrupt(&cancel)?;
-    let server = args.serve.as_ref().map(|address| serve(address, args, &request, &options)).transpose()?;
+    crate::signals::stop(&cancel)?;
+    let listed = args.nodes.nodes.is_empty();
+    let work_dir = options.work_dir.clone();
+    let members = Members::watch(&farm, listed, args.threads, work_dir, &options.roster)?;
+    let json = args.output_style.json;
+    let server = match &args.serve {
+        Some(address) => Some(Server::start(address, &request, &options.work_dir)?.announced(json)),
+        None => None,
+    };
     let mut show = show::new(&args.output_style);
     let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| {
         show.event(&event);
@@ -58,27 +67,14 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
         }
     });
     show.end();
-    if let (Ok(outcome), false) = (&outcome, args.output_style.json) {
+    drop(members);
+    if let (Ok(outcome), false) = (&outcome, json) {
         println!("{}", outcome.output.display());
     }
     if let Some(server) = server {
         server.end(outcome.as_ref().err());
     }
     outcome.map(|_| ExitCode::SUCCESS)
-}
-
-/// Serves the live page, and says where.
-fn serve(address: &Address, args: &cli::Render, request: &Request, options: &Options) -> Result<Server> {
-    let server = Server::start(address, request, &options.work_dir)?;
-    if args.output_style.json {
-        println!("{}", serde_json::json!({ "event": "serving", "url": server.url() }));
-    } else {
-        eprintln!("Watch it at {}", server.url());
-    }
-    if server.is_open() {
-        eprintln!("Whoever is sent this address and reaches this machine can watch, without encryption.");
-    }
-    Ok(server)
 }
 
 /// From what was typed, and what is configured where nothing was typed, to what the library takes.

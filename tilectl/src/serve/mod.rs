@@ -9,6 +9,7 @@ mod page;
 mod reply;
 mod request;
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -110,14 +111,20 @@ impl Server {
         Ok(Self { shared, thread: Some(thread), url })
     }
 
-    /// Where the page is, with its token.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Whether others than this machine can reach it.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.shared.gate.bound.ip().is_loopback()
+    /// Says where the page is: on standard error, or with `json` as an event on standard output.
+    pub(crate) fn announced(self, json: bool) -> Self {
+        // Whether anybody reads it or not, the render goes on.
+        if json {
+            let event = serde_json::json!({ "event": "serving", "url": self.url });
+            let _ = writeln!(std::io::stdout(), "{event}");
+        } else {
+            let _ = writeln!(std::io::stderr(), "Watch it at {}", self.url);
+        }
+        if !self.shared.gate.bound.ip().is_loopback() {
+            let text = "Whoever has this address and reaches this machine can watch; nothing is encrypted.";
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+        self
     }
 
     /// Something happened. Takes no time, except at the very end.

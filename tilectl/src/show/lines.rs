@@ -1,5 +1,6 @@
 //! Plain log lines, for when standard error is no terminal.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use tilecore::events::Event;
@@ -67,7 +68,8 @@ impl Show for Lines {
             counted = Some(Event::Progress { done: *done, tiles: *tiles, of: *of, eta });
         }
         if let Some(text) = line(counted.as_ref().unwrap_or(event), &self.names, self.verbose) {
-            eprintln!("[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
+            // A render outlives its terminal.
+            let _ = writeln!(std::io::stderr(), "[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
         }
     }
 }
