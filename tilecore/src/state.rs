@@ -420,12 +420,6 @@ impl WorkDir {
     }
 }
 
-/// Whether a controller works in this directory at the moment.
-pub fn is_worked_in(root: &Path) -> bool {
-    File::open(root.join("lock"))
-        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
 /// Makes a rename or creation in a directory durable.
 pub fn sync_dir(path: &Path) -> Result<()> {
     File::open(path).and_then(|d| d.sync_all()).at("sync", path)

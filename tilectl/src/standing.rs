@@ -177,7 +177,7 @@ impl Watched {
     /// How the job stands.
     pub(crate) fn standing(&self) -> Result<Standing> {
         // Asked first: what is written between the two questions is then only missed, not misread.
-        let running = state::is_worked_in(&self.dir);
+        let running = state::is_running(&self.dir);
         let history = History::read_open(&self.file, &self.path)?;
         Ok(Standing::of(&history, running, state::now()))
     }
@@ -190,7 +190,7 @@ impl Watched {
             self.file = File::open(&self.path).at("read", &self.path)?;
             self.seen = None;
         }
-        let now = Some((about.len(), state::is_worked_in(&self.dir)));
+        let now = Some((about.len(), state::is_running(&self.dir)));
         let changed = self.seen != now;
         self.seen = now;
         Ok(changed)

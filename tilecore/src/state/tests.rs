@@ -237,13 +237,13 @@ proptest! {
 }
 
 #[test]
-fn looking_whether_it_is_worked_in_disturbs_nobody() {
+fn looking_whether_it_is_running_disturbs_nobody() {
     let root = tempfile::tempdir().unwrap();
-    assert!(!is_worked_in(root.path()));
+    assert!(!is_running(root.path()));
     let (dir, _) = WorkDir::open(root.path(), &job(), false).unwrap();
-    assert!(is_worked_in(root.path()));
+    assert!(is_running(root.path()));
     drop(dir);
-    assert!(!is_worked_in(root.path()));
+    assert!(!is_running(root.path()));
     let lock = File::open(root.path().join("lock")).unwrap();
     lock.lock_shared().unwrap();
     let glance = std::thread::spawn(move || {

@@ -87,7 +87,7 @@ impl Server {
             Error::render(format!("there is no randomness for the page's address: {e}"))
                 .remedy("Render without --serve.")
         })?;
-        let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = format!("{:032x}", u128::from_be_bytes(token));
         let url = format!("{}/{token}/", address.origin(bound));
         let scene = request.blend.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let content = Content::new(scene, request.frame, work_dir);
