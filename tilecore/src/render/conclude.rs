@@ -63,7 +63,8 @@ impl Control<'_, '_> {
             adopted = work.adopted;
             work.dir.append(&Record::Done { output: output.clone(), sha256, seconds, at: now() })?;
         }
-        let state = self.work.as_ref().map(|w| w.dir.root().join("state.ron"));
+        // Of a run that found tiles of another, its time says nothing.
+        let state = self.work.as_ref().filter(|w| w.adopted == 0).map(|w| w.dir.root().join("state.ron"));
         let speedup = state.and_then(|path| hindsight::speedup(&History::read(&path).ok()?));
         self.emit(Event::Done { output: output.clone(), seconds, tiles: rendered, adopted, speedup });
         Ok(Outcome { output, files, tiles: rendered, adopted, seconds, parts: Vec::new() })

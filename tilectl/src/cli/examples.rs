@@ -16,7 +16,7 @@ A render that was stopped or killed goes on where it was: run the same command a
 Exit codes: 0 done, 1 could not be completed, 2 wrong usage or input, 3 stopped and resumable.";
 
 pub(super) const MAP: &str = "Examples:
-  tilectl map still_0001.png.tiles -o heat.png             from a render that was kept, or still runs
+  tilectl map still_0001.png.tiles -o heat.png             of a render that was kept, or still runs
   tilectl map still.blend --frame 1 --quick -o heat.png    rendered with few samples, in seconds
   tilectl map still.blend --frame 1 --detail 64x64 --style grey -o heat.png";
 
