@@ -42,6 +42,7 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
         },
         map: args.map.clone(),
         report: args.report.clone(),
+        preview: args.serve.is_some(),
         measure: false,
         bench: tilecore::bench::Cache::default_path(),
         only: None,
