@@ -1,6 +1,5 @@
 //! The render loop: it owns all state of a run, hears what slots report, and gives them orders.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::files::Files;
 use super::meeting::Meeting;
 use super::output::Target;
 use super::roster::Change;
@@ -52,7 +52,7 @@ pub(super) struct Control<'a, 'b> {
     /// Changes of members that wait for the plan.
     pub(super) deferred: Vec<Change>,
     /// File names of stored pieces, to discard them by.
-    files: HashMap<u64, String>,
+    files: Files,
     /// Tiles rendered in this run.
     pub(super) rendered: usize,
     /// Tiles that the plan has.
@@ -97,7 +97,7 @@ impl<'a, 'b> Control<'a, 'b> {
             work: None,
             dispatch: None,
             deferred: Vec::new(),
-            files: HashMap::new(),
+            files: Files::default(),
             rendered: 0,
             planned: 0,
             complete: false,
@@ -398,7 +398,7 @@ impl<'a, 'b> Control<'a, 'b> {
             }
             Action::Cancel(slot, piece) => self.seats[slot].order(Order::Cancel(piece)),
             Action::Discard(piece) => {
-                if let (Some(file), Some(work)) = (self.files.remove(&piece), self.work.as_mut()) {
+                if let (Some(file), Some(work)) = (self.files.discard(piece), self.work.as_mut()) {
                     work.dir.append(&Record::Discarded { file: file.clone() })?;
                     work.tiles.retain(|t| t.file != file);
                     let _ = std::fs::remove_file(work.dir.tile(&file));

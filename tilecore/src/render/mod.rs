@@ -6,6 +6,7 @@
 mod arrival;
 mod conclude;
 mod control;
+mod files;
 mod format;
 mod measure;
 mod meeting;

@@ -85,7 +85,7 @@ impl Gate {
             return Err(Refused::Forbidden);
         }
         let target = request.path.and_then(|p| p.strip_prefix('/')).ok_or(Refused::BadRequest)?;
-        let (token, rest) = target.split_once('/').unwrap_or((target, "?"));
+        let (token, rest) = target.split_once('/').ok_or(Refused::NotFound)?;
         if !bool::from(token.as_bytes().ct_eq(self.token.as_bytes())) {
             return Err(Refused::NotFound);
         }

@@ -5,8 +5,10 @@ const WORSE: f64 = 1.5;
 const WORSE_S: f64 = 5.0;
 /// After this many seconds that is no noise: a node is gone, or a region costs more than anybody knew.
 const PATIENCE_S: f64 = 8.0;
-/// Seconds in which the difference to the prediction falls to 1/e.
-const SWING_S: f64 = 5.0;
+/// The difference to the prediction falls to 1/e in this part of the predicted time, ...
+const SWING: f64 = 0.2;
+/// ... in seconds at least and at most.
+const SWING_S: (f64, f64) = (1.0, 5.0);
 
 /// Shows predictions of the time to go.
 ///
@@ -32,7 +34,7 @@ impl Countdown {
         let counted = (shown - dt).max(0.0);
         // Nothing predicted: the clock alone.
         let predicted = predicted.unwrap_or(counted);
-        let swing = 1.0 - (-dt / SWING_S).exp();
+        let swing = 1.0 - (-dt / (predicted * SWING).clamp(SWING_S.0, SWING_S.1)).exp();
         let next = if predicted <= 0.0 {
             0.0
         } else if self.is_worse(now, shown, predicted) {
@@ -127,6 +129,16 @@ mod tests {
             );
         }
         assert!(shown.last().unwrap().1 < 0.01);
+    }
+
+    #[test]
+    fn a_render_that_is_much_shorter_than_planned_is_soon_shown_so() {
+        let mut countdown = Countdown::default();
+        let mut left = countdown.show(0.0, Some(60.0)).unwrap();
+        for step in 1..=20 {
+            left = countdown.show(f64::from(step) * 0.2, Some(10.0 - f64::from(step) * 0.2)).unwrap();
+        }
+        assert!(left < 15.0, "{left:.1} s instead of 6");
     }
 
     #[test]
