@@ -6,7 +6,7 @@
 mod arrival;
 mod conclude;
 mod control;
-mod files;
+mod farewell;
 mod format;
 mod measure;
 mod meeting;

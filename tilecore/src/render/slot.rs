@@ -78,7 +78,7 @@ pub(super) struct FilesOrder {
 /// What of the spool is worth fetching.
 #[derive(Debug)]
 pub(super) struct AdoptOrder {
-    /// Files that are here already.
+    /// Names of tiles that are here already.
     pub(super) have: Vec<String>,
     pub(super) canvases: Vec<Canvas>,
     pub(super) overlap: Overlap,
@@ -119,6 +119,8 @@ pub(super) enum Report {
     Cancelled(u64),
     Failed(u64, Error),
     Finished(Vec<FinishedFile>),
+    /// The job's spool is gone.
+    Forgotten,
     /// An order other than a tile failed, the link lives.
     Refused(Error),
     /// The link is gone.
