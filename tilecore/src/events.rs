@@ -226,7 +226,8 @@ pub enum Event {
         tiles: usize,
         /// Tiles taken over from earlier runs.
         adopted: usize,
-        /// Times faster than the fastest node alone would have been, where rates are known.
+        /// Times faster than the fastest node alone would have been, by what the tiles took; where two nodes or more
+        /// rendered and their rates are known.
         speedup: Option<f64>,
     },
 }

@@ -23,6 +23,7 @@ pub mod node;
 pub mod plan;
 pub mod render;
 pub mod report;
+pub mod spelling;
 pub mod state;
 pub mod stitch;
 pub mod sync;

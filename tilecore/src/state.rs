@@ -5,9 +5,10 @@
 
 mod errand;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub use errand::{Errand, is_running};
 pub const VERSION: u32 = 1;
 /// A line longer than this is not one of ours, bytes.
 const LINE: u64 = 64 << 20;
+/// How long the lock of a work directory may be held by somebody who only looks.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// A finished tile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -173,6 +176,15 @@ impl History {
         Self::parse(BufReader::new(file), path)
     }
 
+    /// Reads a state file that is open, from its beginning; it may have been removed meanwhile. `path` is for errors.
+    ///
+    /// # Errors
+    /// As [`History::read`].
+    pub fn read_open(mut file: &File, path: &Path) -> Result<Self> {
+        file.seek(SeekFrom::Start(0)).at("read", path)?;
+        Self::parse(BufReader::new(file), path)
+    }
+
     fn parse(mut input: impl BufRead, path: &Path) -> Result<Self> {
         let mut line = Vec::new();
         let mut header = None;
@@ -317,13 +329,23 @@ impl WorkDir {
         }
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("write", &path)?;
-        match lock.try_lock() {
+        let until = Instant::now() + GLANCE;
+        let taken = loop {
+            match lock.try_lock() {
+                // Somebody may be looking whether it is taken: that takes microseconds.
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                taken => break taken,
+            }
+        };
+        match taken {
             Ok(()) => Ok(lock),
-            Err(std::fs::TryLockError::WouldBlock) => {
+            Err(TryLockError::WouldBlock) => {
                 Err(Error::input(format!("another tilectl is working in {}", root.display()))
                     .remedy("Wait for it, or choose another --work-dir."))
             }
-            Err(std::fs::TryLockError::Error(e)) => Err(e).at("lock", &path),
+            Err(TryLockError::Error(e)) => Err(e).at("lock", &path),
         }
     }
 

@@ -1,8 +1,12 @@
 //! The command line as it is typed: raw values, validated in `commands`.
 
+mod examples;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::serve::Address;
 
 /// One Blender frame, rendered by every machine you own, bit for bit the file one machine would have made.
 #[derive(Debug, Parser)]
@@ -11,7 +15,8 @@ use clap::{Args, Parser, Subcommand};
     version,
     max_term_width = 100,
     arg_required_else_help = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = examples::TOP
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -21,67 +26,53 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Render one frame of a .blend file on all nodes
-    #[command(after_help = RENDER_EXAMPLES)]
+    #[command(after_help = examples::RENDER)]
     Render(Render),
     /// Show where the time of a frame goes: the relative cost of every block
-    #[command(after_help = MAP_EXAMPLES)]
+    #[command(after_help = examples::MAP)]
     Map(Map),
     /// Say what a render would do and how long it would take
+    #[command(after_help = examples::PLAN)]
     Plan(Plan),
     /// Measure how fast the nodes are
+    #[command(after_help = examples::BENCH)]
     Bench(Bench),
     /// Say how far a job is, from its work directory
+    #[command(after_help = examples::STATUS)]
     Status(Status),
     /// Stitch the tiles of a work directory, or loose tiles, into one picture
-    #[command(after_help = STITCH_EXAMPLES)]
+    #[command(after_help = examples::STITCH)]
     Stitch(Stitch),
     /// Render parts of a finished job again and count the pixels that differ
+    #[command(after_help = examples::VERIFY)]
     Verify(Verify),
     /// Write a configuration file to begin with
+    #[command(after_help = examples::INIT)]
     Init(Init),
     /// Look at the nodes: what each is like, or what it needs
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::NODES)]
     Nodes(NodesCommand),
     /// Drop what nodes keep of earlier renders
-    #[command(after_help = CLEAN_EXAMPLES)]
+    #[command(after_help = examples::CLEAN)]
     Clean(Clean),
     /// Print a completion script for a shell
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write one for every command
+    #[command(after_help = examples::MAN)]
+    Man {
+        /// Folder to write them to; it is made
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
-
-const RENDER_EXAMPLES: &str = "Examples:
-  tilectl render still.blend --frame 1
-  tilectl render still.blend --frame 1 --node local --node me@server -o still.png
-  tilectl render still.blend --frame 1 --node local,threads=4 --resolution 14000x9000
-
-A render that was stopped or killed goes on where it was: run the same command again.
-Exit codes: 0 done, 1 could not be completed, 2 wrong usage or input, 3 stopped and resumable.";
-
-const MAP_EXAMPLES: &str = "Examples:
-  tilectl map still_0001.png.tiles -o heat.png             from a render that was kept, or that still runs
-  tilectl map still.blend --frame 1 --quick -o heat.png    rendered with few samples, in seconds
-  tilectl map still.blend --frame 1 --detail 64x64 --style grey -o heat.png";
-
-const STITCH_EXAMPLES: &str = "Examples:
-  tilectl stitch still_0001.png.tiles -o still.png
-  tilectl stitch still_0001.png.tiles -o preview.png --partial
-  tilectl stitch --grid 8x8 t_*.png -o out.png
-  tilectl stitch --pattern 'tile_{x}_{y}.png' -o out.png";
-
-const CLEAN_EXAMPLES: &str = "Examples:
-  tilectl clean                  what was not used for 30 days, on all configured nodes
-  tilectl clean --keep 20GB      also the longest unused, until 20 GB are left
-  tilectl clean --all --node me@server
-
-Files of a scene that is being rendered stay in any case.";
 
 /// Which nodes take part.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Nodes")]
 pub(crate) struct Nodes {
     /// A node: local, [user@]host[:port] or a name from the config; options after commas (threads=4, blender=PATH, device=OPTIX, slots=2, name=a, cache=DIR, nice=10, patience=SECONDS, env=NAME:VALUE)
     #[arg(long = "node", value_name = "SPEC")]
@@ -93,12 +84,13 @@ pub(crate) struct Nodes {
 
 /// What of the scene is rendered, where it differs from what is saved in it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Scene")]
 pub(crate) struct Scene {
     /// The .blend file
-    #[arg(value_name = "FILE.blend")]
+    #[arg(value_name = "FILE.blend", help_heading = None::<&str>)]
     pub(crate) file: PathBuf,
     /// Frame number
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", help_heading = None::<&str>, display_order = 0, allow_negative_numbers = true)]
     pub(crate) frame: i32,
     /// Scene, if not the one that was active when the file was saved
     #[arg(long, value_name = "S")]
@@ -131,6 +123,7 @@ pub(crate) struct Scene {
 
 /// How the frame is cut into tiles.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Tiles")]
 pub(crate) struct Tiling {
     /// Cut the frame into a uniform grid of this many tiles
     #[arg(long, value_name = "N", conflicts_with = "tile_size", value_parser = clap::value_parser!(u32).range(1..))]
@@ -151,15 +144,9 @@ pub(crate) struct Tiling {
 
 #[derive(Debug, Args)]
 pub(crate) struct Render {
-    #[command(flatten)]
-    pub(crate) scene: Scene,
     /// Where the picture goes; <stem>_<frame>.png in the current directory when absent
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) nodes: Nodes,
-    #[command(flatten)]
-    pub(crate) tiling: Tiling,
     /// Where tiles and state are kept; <OUT>.tiles when absent, and then removed after success
     #[arg(long, value_name = "DIR")]
     pub(crate) work_dir: Option<PathBuf>,
@@ -175,6 +162,10 @@ pub(crate) struct Render {
     /// Also write a report of the render, as one HTML file
     #[arg(long, value_name = "REPORT.html")]
     pub(crate) report: Option<PathBuf>,
+    /// Serve a page that shows the render while it goes on; its address is printed. Without ADDRESS on a free port of
+    /// 127.0.0.1, for this machine alone
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
+    pub(crate) serve: Option<Address>,
     /// Render threads per node; Blender's own choice when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
@@ -191,11 +182,18 @@ pub(crate) struct Render {
     #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"])]
     pub(crate) compression: Option<String>,
     #[command(flatten)]
+    pub(crate) scene: Scene,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) tiling: Tiling,
+    #[command(flatten)]
     pub(crate) output_style: OutputStyle,
 }
 
 /// How much is said, and to whom.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Messages")]
 pub(crate) struct OutputStyle {
     /// Print one JSON object per event on standard output
     #[arg(long)]
@@ -260,18 +258,18 @@ pub(crate) struct Map {
 
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
-    #[command(flatten)]
-    pub(crate) scene: Scene,
-    #[command(flatten)]
-    pub(crate) nodes: Nodes,
-    #[command(flatten)]
-    pub(crate) tiling: Tiling,
     /// Draw the tiles over what they cost
     #[arg(short, long, value_name = "PLAN.png")]
     pub(crate) output: Option<PathBuf>,
     /// Render threads per node
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) scene: Scene,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) tiling: Tiling,
     #[command(flatten)]
     pub(crate) output_style: OutputStyle,
 }
@@ -304,8 +302,6 @@ pub(crate) struct Verify {
     /// A work directory, or a picture with its work directory beside it (render with --keep)
     #[arg(value_name = "DIR|IMAGE")]
     pub(crate) job: PathBuf,
-    #[command(flatten)]
-    pub(crate) nodes: Nodes,
     /// How many rectangles, chosen at random
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rects: u32,
@@ -315,6 +311,8 @@ pub(crate) struct Verify {
     /// Seed of the choice, to repeat a check
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
     #[command(flatten)]
     pub(crate) output_style: OutputStyle,
 }
@@ -335,26 +333,43 @@ pub(crate) struct Init {
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodesCommand {
     /// Reach all nodes at once, start Blender, try the device: one line each, and what to do about a failure
+    #[command(after_help = examples::CHECK)]
     Check(NodesQuery),
     /// Print the nodes that take part, without reaching them
+    #[command(after_help = examples::LIST)]
     List(NodesQuery),
     /// Have a node join a render that is running
+    #[command(after_help = examples::ADD)]
     Add(NodesChange),
     /// Have a node leave a running render once it has finished its tiles
+    #[command(after_help = examples::REMOVE)]
     Remove(NodesChange),
     /// Have a node, or all, finish their tiles and wait
+    #[command(after_help = examples::PAUSE)]
     Pause(NodesHold),
     /// Have a node, or all, go on
+    #[command(after_help = examples::RESUME)]
     Resume(NodesHold),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NodesQuery {
-    #[command(flatten)]
-    pub(crate) nodes: Nodes,
+    /// Nodes, as --node takes them; all of the configuration when absent
+    #[arg(value_name = "NODE")]
+    pub(crate) named: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+}
+
+impl NodesQuery {
+    /// Those that are named either way.
+    pub(crate) fn asked(&self) -> Nodes {
+        let nodes = self.named.iter().chain(&self.nodes.nodes).cloned().collect();
+        Nodes { nodes, config: self.nodes.config.clone() }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -379,8 +394,6 @@ pub(crate) struct NodesHold {
 
 #[derive(Debug, Args)]
 pub(crate) struct Clean {
-    #[command(flatten)]
-    pub(crate) nodes: Nodes,
     /// Drop what was not used for this many days
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub(crate) days: u32,
@@ -393,13 +406,18 @@ pub(crate) struct Clean {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// A work directory
     pub(crate) dir: PathBuf,
-    /// Print JSON
+    /// Stay and show every change until the job ends; exits with 1 if that is without the picture
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// Print JSON; with --watch one object per change, one a line
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,13 +1,15 @@
 //! Which nodes take part: those named with `--node`, or those of the configuration, or this machine.
 
 use std::io::IsTerminal;
+use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::sync::Arc;
 
-use tilecore::Result;
 use tilecore::config::Config;
 use tilecore::node::ssh::Prompt;
 use tilecore::node::{self, Node, NodeSpec, SshOptions};
+use tilecore::spelling::slip;
+use tilecore::{Error, Result};
 
 use crate::cli;
 
@@ -23,16 +25,36 @@ impl Farm {
     pub(crate) fn new(args: &cli::Nodes, blend: Option<&Path>, threads: Option<u32>) -> Result<Self> {
         let config = Config::load(args.config.as_deref(), blend)?;
         let mut specs = config.specs(&args.nodes)?;
+        let ssh = ssh()?;
+        for asked in &args.nodes {
+            known_or_reachable(asked, &config, &ssh)?;
+        }
         for spec in &mut specs {
             spec.threads = threads.or(spec.threads);
         }
-        Ok(Self { config, specs, ssh: ssh()? })
+        Ok(Self { config, specs, ssh })
     }
 
     /// The nodes; nothing is connected yet.
     pub(crate) fn nodes(&self) -> Result<Vec<Arc<dyn Node>>> {
         self.specs.iter().map(|spec| node::from_spec(spec, &self.ssh)).collect()
     }
+}
+
+/// Refuses a name that is nothing but a slip for a configured node's: no alias, and no machine of the network.
+fn known_or_reachable(asked: &str, config: &Config, ssh: &SshOptions) -> Result<()> {
+    let name = asked.split(',').next().unwrap_or_default().trim();
+    let nodes: Vec<&str> = config.nodes.iter().map(|n| n.name.as_str()).chain(["local"]).collect();
+    if nodes.contains(&name) || name.contains(['@', ':', '.', '/']) {
+        return Ok(());
+    }
+    let Some(meant) = slip(name, &nodes) else { return Ok(()) };
+    let is_alias = node::ssh::hosts(ssh)?.iter().any(|host| host == name);
+    if is_alias || (name, 22).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()) {
+        return Ok(());
+    }
+    Err(Error::input(format!("no node and no machine is called `{name}`"))
+        .remedy(format!("Did you mean `{meant}`? `tilectl nodes list` has those of the configuration.")))
 }
 
 /// The user's SSH set-up; keys with a passphrase are asked for on a terminal only.

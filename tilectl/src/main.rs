@@ -5,8 +5,10 @@ mod commands;
 mod farm;
 mod fault;
 mod members;
+mod serve;
 mod show;
 mod signals;
+mod standing;
 
 use std::process::ExitCode;
 

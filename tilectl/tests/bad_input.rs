@@ -46,7 +46,9 @@ fn flags_that_make_no_sense() {
     refused(&world, &[plain, "--frame", "1", "--resolution", "x"], 2, "WIDTHxHEIGHT");
     refused(&world, &[plain, "--frame", "1", "--tiles", "4", "--tile-size", "8x8"], 2, "cannot be used with");
     refused(&world, &[plain, "--frame", "1", "--camera", "Nobody"], 2, "it has 'Camera'");
+    refused(&world, &[plain, "--frame", "1", "--camera", "camra"], 2, "Did you mean `Camera`?");
     refused(&world, &[plain, "--frame", "1", "--scene", "Nowhere"], 2, "it has 'Scene'");
+    refused(&world, &[plain, "--frame", "1", "--scene", "scenes"], 2, "Did you mean `Scene`?");
     refused(&world, &[plain, "--frame", "1", "--tiles", "1000003"], 2, "1000003 tiles");
     refused(&world, &[plain, "--frame", "1", "--tiles", "60", "--resolution", "7x7"], 2, "60 tiles");
 }

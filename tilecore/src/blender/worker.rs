@@ -13,6 +13,7 @@ use super::message::{Hello, Spooled};
 use super::wire::{Message, Wire, printable};
 use crate::error::{Error, IoContext, Result};
 use crate::node::Node;
+use crate::spelling::closest;
 
 /// Version of the protocol this side speaks.
 const PROTOCOL: u32 = 1;
@@ -215,8 +216,13 @@ impl Worker {
         match error["code"].as_str().unwrap_or_default() {
             "no_space" => Error::node(format!("node {node} has no room: {text}"))
                 .remedy("Free some space there (`tilectl clean` drops its cache), or give it another cache directory with cache=DIR."),
-            "no_scene" => Error::input(text).remedy("Name one of these with --scene."),
-            "no_camera" => Error::input(text).remedy("Name a camera of the scene with --camera, or set one in Blender."),
+            "no_scene" => {
+                Error::input(text).remedy(format!("{}Name one of these with --scene.", meant(error)))
+            }
+            "no_camera" => Error::input(text).remedy(format!(
+                "{}Name a camera of the scene with --camera, or set one in Blender.",
+                meant(error)
+            )),
             "unreadable" => Error::input(format!("Blender cannot open the scene: {text}"))
                 .remedy("Open and save it with the Blender version that the nodes have, or give them a newer Blender."),
             "no_device" => Error::node(format!("node {node}: {text}"))
@@ -372,4 +378,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// What was probably meant by a name that the file does not have, as a question to begin with.
+fn meant(error: &Value) -> String {
+    let names = error["names"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+    let near = error["wanted"].as_str().and_then(|wanted| closest(wanted, &names));
+    near.map_or_else(String::new, |name| format!("Did you mean `{}`? ", printable(name, 100)))
 }

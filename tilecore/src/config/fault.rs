@@ -5,6 +5,7 @@ use std::path::Path;
 use ron::error::{Error as Ron, SpannedError};
 
 use crate::error::Error;
+use crate::spelling::closest;
 
 /// The error for a file that RON, or a check on the way, refused.
 pub(super) fn explain(path: &Path, text: &str, fault: &SpannedError) -> Error {
@@ -68,13 +69,6 @@ fn words(code: &Ron) -> (String, String) {
             (format!("{first}{}", chars.as_str()), syntax)
         }
     }
-}
-
-/// The word that is most like `found`, if any is like it at all.
-fn closest<'a>(found: &str, words: &[&'a str]) -> Option<&'a str> {
-    let likeness = |word: &str| strsim::jaro_winkler(word, &found.to_lowercase());
-    let best = words.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) > 0.6).then_some(best)
 }
 
 /// Line and column, from 1, of the word that ends at or contains `at`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::spelling::closest;
 
 /// Where the shell is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,14 +180,9 @@ impl NodeSpec {
                     .remedy(format!("Write {key}=VALUE.")));
             }
             _ => {
-                let near = KEYS
-                    .iter()
-                    .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-                return Err(Error::input(format!("a node has no option `{key}`")).remedy(format!(
-                    "Did you mean `{}`? The options are {}.",
-                    near.unwrap_or(&"name"),
-                    KEYS.join(", ")
-                )));
+                let meant = closest(key, &KEYS).map_or_else(String::new, |k| format!("Did you mean `{k}`? "));
+                return Err(Error::input(format!("a node has no option `{key}`"))
+                    .remedy(format!("{meant}The options are {}.", KEYS.join(", "))));
             }
         }
         Ok(())

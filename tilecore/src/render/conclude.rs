@@ -11,7 +11,8 @@ use crate::blender::{Picture, TileFormat};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::geometry::Rect;
-use crate::state::{Record, now};
+use crate::hindsight;
+use crate::state::{History, Record, now};
 use crate::stitch::{self, ExrOptions, Packing, Part, PngOptions};
 
 /// How many nodes may fail at the finish before the job does.
@@ -62,7 +63,10 @@ impl Control<'_, '_> {
             adopted = work.adopted;
             work.dir.append(&Record::Done { output: output.clone(), sha256, seconds, at: now() })?;
         }
-        self.emit(Event::Done { output: output.clone(), seconds, tiles: rendered, adopted, speedup: None });
+        // Of a run that found tiles of another, its time says nothing.
+        let state = self.work.as_ref().filter(|w| w.adopted == 0).map(|w| w.dir.root().join("state.ron"));
+        let speedup = state.and_then(|path| hindsight::speedup(&History::read(&path).ok()?));
+        self.emit(Event::Done { output: output.clone(), seconds, tiles: rendered, adopted, speedup });
         Ok(Outcome { output, files, tiles: rendered, adopted, seconds, parts: Vec::new() })
     }
 

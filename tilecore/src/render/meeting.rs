@@ -492,7 +492,7 @@ impl Control<'_, '_> {
             only: self.options.only.clone(),
             preview: None,
         };
-        work.begin_preview();
+        work.begin_preview(self.options.preview);
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
             at: now() - self.clock(),

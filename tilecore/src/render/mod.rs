@@ -55,6 +55,9 @@ pub struct Options {
     pub map: Option<PathBuf>,
     /// Where a report goes, an HTML file; one is always in the work directory.
     pub report: Option<PathBuf>,
+    /// Keep `preview.png` in the work directory up to date also where tiles are EXR files; each is decoded once more for
+    /// it. Where tiles are PNG files it always is.
+    pub preview: bool,
     /// Measure every slot with small renders before planning, even where nothing depends on it.
     pub measure: bool,
     /// Where measurements are kept between runs; nowhere when absent.
@@ -81,6 +84,7 @@ impl Options {
             format: None,
             map: None,
             report: None,
+            preview: false,
             measure: false,
             bench: None,
             only: None,

@@ -15,8 +15,9 @@ impl Target {
     pub(super) fn new(path: &Path) -> Result<Self> {
         let shown = path.display();
         let refuse = |why: String| {
-            Error::input(format!("cannot write {shown}: {why}"))
-                .remedy("Choose another place with -o, or make the directory writable.")
+            Error::input(format!("cannot write {shown}: {why}")).remedy(
+                "Choose another place with -o, or see to it that the directory is there and can be written.",
+            )
         };
         let path = std::path::absolute(path).map_err(|e| refuse(reason(&e)))?;
         if path.is_dir() {

@@ -32,7 +32,7 @@ pub(super) struct Work {
     pub(super) dir: WorkDir,
     pub(super) tiles: Vec<TileRecord>,
     pub(super) adopted: usize,
-    /// Keeps `preview.png` in the work directory up to date, where tiles are pictures already.
+    /// Keeps `preview.png` in the work directory up to date.
     pub(super) preview: Option<Live>,
     /// Only these regions of the first picture are wanted.
     pub(super) only: Option<Vec<Rect>>,
@@ -58,10 +58,10 @@ impl Work {
             .collect()
     }
 
-    /// Begins the preview with what is there.
-    pub(super) fn begin_preview(&mut self) {
+    /// Begins the preview with what is there; where tiles are no pictures yet, only when it is `wanted`.
+    pub(super) fn begin_preview(&mut self, wanted: bool) {
         let Some(canvas) = self.canvases.first() else { return };
-        if self.format() != TileFormat::Png || self.only.is_some() {
+        if (self.format() != TileFormat::Png && !wanted) || self.only.is_some() {
             return;
         }
         let path = self.dir.root().join("preview.png");

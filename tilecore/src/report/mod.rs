@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use account::{Account, Share};
-pub use page::html;
+pub use page::{LivePage, Section, html, live_page, sections};
 
 use crate::geometry::{Frame, Rect};
 use crate::heatmap::Block;
@@ -31,6 +31,17 @@ pub enum Outcome {
     Interrupted,
     /// It could not be completed, and why.
     Failed(String),
+}
+
+/// What goes on at this moment, for a page that is looked at meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Now {
+    /// Part of the cost that is done, 0 to 1.
+    pub done: f64,
+    /// Expected seconds to the end.
+    pub left_s: Option<f64>,
+    /// In words: what is done now, or what a person should do.
+    pub words: String,
 }
 
 /// Everything the page shows. Times on the time line are seconds since the job began; `pauses` are part of it.
@@ -65,6 +76,10 @@ pub struct ReportData {
     pub blocks: Vec<Block>,
     /// The stitched picture, a PNG file.
     pub picture: Option<PathBuf>,
+    /// What is there of it so far, a smaller PNG file; shown where there is no picture.
+    pub preview: Option<PathBuf>,
+    /// What goes on now, where the page is looked at during the render.
+    pub now: Option<Now>,
     /// What had to be said during the render.
     pub warnings: Vec<String>,
     /// Settings in effect, name and value.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use base64::Engine as _;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::account::Account;
@@ -12,6 +13,16 @@ use crate::heatmap::HeatMap;
 
 const CSS: &str = include_str!("report.css");
 const JS: &str = include_str!("report.js");
+const LIVE_JS: &str = include_str!("live.js");
+
+/// A part of the page: everything about one question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Section {
+    /// What its element is called.
+    pub id: &'static str,
+    /// Its content; empty when there is nothing to show.
+    pub html: String,
+}
 
 /// The report as one HTML file.
 ///
@@ -19,6 +30,31 @@ const JS: &str = include_str!("report.js");
 /// It loads nothing: a content security policy admits its own style and script by their hashes and pictures that it
 /// carries itself.
 pub fn html(data: &ReportData) -> String {
+    page(data, sections(data).into_iter().filter(|s| !s.html.is_empty()), JS, &policy(JS, ""))
+}
+
+/// A page that renews itself, and the content security policy to be sent with it as a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivePage {
+    /// The page.
+    pub html: String,
+    /// What it may load: as the report, and from its own server.
+    pub policy: String,
+}
+
+/// The report as a page for a server: every second it asks for `parts` beside itself.
+///
+/// The answer is JSON: `version` (of the content, any text), `ended` (whether to ask no more), and `sections` as
+/// [`sections`] has them. The question has the version that is shown: `parts?have=VERSION`; when it is still the same,
+/// the answer is empty with status 204.
+pub fn live_page(data: &ReportData) -> LivePage {
+    let script = format!("{JS}{LIVE_JS}");
+    let policy = policy(&script, " connect-src 'self';");
+    LivePage { html: page(data, sections(data).into_iter(), &script, &policy), policy }
+}
+
+/// The page's parts in their order; always the same ids.
+pub fn sections(data: &ReportData) -> Vec<Section> {
     let account = Account::of(data);
     let map = data.size.filter(|_| !data.blocks.is_empty()).map(|frame| HeatMap::new(frame, &data.blocks));
     let mut problems = Vec::new();
@@ -32,53 +68,72 @@ pub fn html(data: &ReportData) -> String {
     };
     let (stage, unshown) = picture::picture(data, map.as_ref());
     problems.extend(unshown);
-
-    let mut out = String::with_capacity(stage.len() + (64 << 10));
-    head(&mut out, data);
-    out.push_str("<main>");
-    title(&mut out, data);
-    cards(&mut out, data, &account, map.as_ref());
+    let mut top = String::new();
+    title(&mut top, data);
+    cards(&mut top, data, &account, map.as_ref());
     let warnings: Vec<&String> = data.warnings.iter().chain(&problems).collect();
     if !warnings.is_empty() {
-        out.push_str("<ul class=\"warnings\">");
+        top.push_str("<ul class=\"warnings\">");
         for warning in warnings {
-            let _ = write!(out, "<li>{}</li>", Text(warning));
+            let _ = write!(top, "<li>{}</li>", Text(warning));
         }
-        out.push_str("</ul>");
+        top.push_str("</ul>");
     }
-    section(&mut out, "picture", "Picture and cost", &stage);
-    section(&mut out, "timeline", "What every node did when", &timeline::timeline(data));
-    section(&mut out, "nodes", "What every node contributed", &tables::nodes(data, &account));
-    section(&mut out, "time", "Planned and actual time", &time(data, &account));
-    if let Some(map) = &map {
-        section(&mut out, "slowest", "Slowest blocks", &tables::slowest(map));
-    }
-    for (id, heading, pairs) in
-        [("settings", "Settings", &data.settings), ("versions", "Versions", &data.versions)]
-    {
-        if !pairs.is_empty() {
-            section(&mut out, id, heading, &tables::pairs(pairs));
-        }
+    let pairs = |pairs: &[(String, String)]| {
+        if pairs.is_empty() { String::new() } else { tables::pairs(pairs) }
+    };
+    vec![
+        Section { id: "top", html: top },
+        section("picture", "Picture and cost", &stage),
+        section("timeline", "What every node did when", &timeline::timeline(data)),
+        section("nodes", "What every node contributed", &tables::nodes(data, &account)),
+        section("time", "Planned and actual time", &time(data, &account)),
+        section("slowest", "Slowest blocks", &map.as_ref().map(tables::slowest).unwrap_or_default()),
+        section("settings", "Settings", &pairs(&data.settings)),
+        section("versions", "Versions", &pairs(&data.versions)),
+    ]
+}
+
+fn section(id: &'static str, heading: &str, body: &str) -> Section {
+    let html = if body.is_empty() { String::new() } else { format!("<h2>{heading}</h2>{body}") };
+    Section { id, html }
+}
+
+fn page(data: &ReportData, sections: impl Iterator<Item = Section>, script: &str, policy: &str) -> String {
+    let mut out = String::with_capacity(64 << 10);
+    head(&mut out, data, policy);
+    out.push_str("<main>");
+    for Section { id, html } in sections {
+        let hidden = if html.is_empty() { " hidden" } else { "" };
+        let _ = write!(out, "<section id=\"{id}\"{hidden}>{html}</section>");
     }
     let _ = writeln!(
         out,
-        "<footer>Began {}. Made by tilectl {}.</footer></main><script>{JS}</script></body></html>",
+        "<footer>Began {}. Made by tilectl {}.</footer></main><script>{script}</script></body></html>",
         date(data.began_at),
         env!("CARGO_PKG_VERSION"),
     );
     out
 }
 
-fn head(out: &mut String, data: &ReportData) {
+/// What the page may load; `more` is what else.
+fn policy(script: &str, more: &str) -> String {
     let hash = |text: &str| base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()));
+    format!(
+        "default-src 'none'; img-src data:;{more} style-src 'sha256-{}'; script-src 'sha256-{}'",
+        hash(CSS),
+        hash(script)
+    )
+}
+
+fn head(out: &mut String, data: &ReportData, policy: &str) {
     let _ = write!(
         out,
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src &#39;none&#39;; img-src data:; style-src &#39;sha256-{}&#39;; script-src &#39;sha256-{}&#39;\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"referrer\" content=\"no-referrer\">\
          <link rel=\"icon\" href=\"data:,\"><title>{}, frame {}</title><style>{CSS}</style></head><body>",
-        hash(CSS),
-        hash(JS),
+        Text(policy),
         Text(&data.scene_file),
         data.frame_number,
     );
@@ -107,6 +162,16 @@ fn title(out: &mut String, data: &ReportData) {
     if let Outcome::Failed(reason) = &data.outcome {
         let _ = write!(out, "<p class=\"bad\">{}</p>", Text(reason));
     }
+    if let Some(now) = &data.now {
+        let done = if now.done.is_finite() { now.done.clamp(0.0, 1.0) * 100.0 } else { 0.0 };
+        let left = now.left_s.map_or_else(String::new, |s| format!(", {} to go", duration(s)));
+        let _ = write!(
+            out,
+            "<svg class=\"progress\" role=\"img\" aria-label=\"{done:.0} percent\"><rect class=\"idle\" width=\"100%\" height=\"100%\"/>\
+             <rect class=\"tile\" width=\"{done:.2}%\" height=\"100%\"/></svg><p id=\"now\">{done:.1} %{left}. {}</p>",
+            Text(&now.words),
+        );
+    }
     out.push_str("</header>");
 }
 
@@ -131,12 +196,6 @@ fn cards(out: &mut String, data: &ReportData, account: &Account, map: Option<&He
         let _ = write!(out, "<div><b>{value}</b><span>{what}</span></div>");
     }
     out.push_str("</div>");
-}
-
-fn section(out: &mut String, id: &str, heading: &str, body: &str) {
-    if !body.is_empty() {
-        let _ = write!(out, "<section id=\"{id}\"><h2>{heading}</h2>{body}</section>");
-    }
 }
 
 /// Planned, actual and ideal time as bars to one scale, where capacity went, and why.
@@ -179,7 +238,7 @@ fn time(data: &ReportData, account: &Account) -> String {
         let _ = write!(out, "<span><i class=\"{class}\"></i>{name} {}</span>", percent(*part));
     }
     out.push_str("</p><p class=\"small\">Ideal is the time had every node rendered at its rate from the first second to the last. Capacity is all nodes&#39; time, weighted by their rates.</p>");
-    if !account.reasons.is_empty() {
+    if !account.reasons.is_empty() && data.outcome != Outcome::Running {
         out.push_str("<ul class=\"reasons\">");
         for reason in &account.reasons {
             let _ = write!(out, "<li>{}</li>", Text(reason));

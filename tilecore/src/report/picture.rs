@@ -1,6 +1,9 @@
 //! The picture with the heat map over it, and who rendered what.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 
 use base64::Engine as _;
 
@@ -13,6 +16,8 @@ use crate::heatmap::{Canvas, HeatMap, Palette, Scale, Style};
 const LARGEST: u32 = 1280;
 /// Width the stage has where there is room, CSS pixels.
 const WIDTH: u32 = 1048;
+/// Largest file of a preview, bytes.
+const PREVIEW: u64 = 16 << 20;
 /// Colours for nodes; the ninth begins again.
 const NODE_COLORS: usize = 8;
 
@@ -35,10 +40,12 @@ pub(super) fn picture(data: &ReportData, map: Option<&HeatMap>) -> (String, Vec<
             let shrink = frame.width().max(frame.height()).div_ceil(LARGEST);
             embed(Canvas::of_png(path, frame, shrink))
         }
-        _ => None,
+        // It grows while it is looked at: what cannot be read now can be in a moment.
+        _ => data.preview.as_deref().and_then(as_it_is),
     };
     let heat = map.and_then(|map| embed(Ok(map.draw(STYLE))));
     let mut out = String::new();
+    let photo_says = if data.picture.is_some() { "The rendered picture" } else { "The picture so far" };
     if photo.is_none() && heat.is_none() {
         return (out, problems);
     }
@@ -51,7 +58,7 @@ pub(super) fn picture(data: &ReportData, map: Option<&HeatMap>) -> (String, Vec<
         "<div class=\"stage\" id=\"stage\"><svg class=\"frame\" width=\"{shown_width}\" height=\"{shown_height:.2}\" viewBox=\"0 0 {width} {height}\"></svg>"
     );
     if let Some(uri) = &photo {
-        let _ = write!(out, "<img class=\"photo\" src=\"{uri}\" alt=\"The rendered picture\">");
+        let _ = write!(out, "<img class=\"photo\" src=\"{uri}\" alt=\"{photo_says}\">");
     }
     if let Some(uri) = &heat {
         let over = if photo.is_some() { "over" } else { "over alone" };
@@ -145,6 +152,16 @@ fn legend(map: &HeatMap) -> String {
         if map.coverage() < 0.9999 { " Striped parts were not measured." } else { "" },
     );
     out
+}
+
+/// A PNG file that is small already.
+fn as_it_is(path: &Path) -> Option<String> {
+    let file = File::open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(PREVIEW + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= PREVIEW && bytes.starts_with(b"\x89PNG")).then(|| {
+        format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(&bytes))
+    })
 }
 
 fn embedded(canvas: &Canvas) -> Result<String> {

@@ -237,6 +237,35 @@ proptest! {
 }
 
 #[test]
+fn looking_whether_it_is_running_disturbs_nobody() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(!is_running(root.path()));
+    let (dir, _) = WorkDir::open(root.path(), &job(), false).unwrap();
+    assert!(is_running(root.path()));
+    drop(dir);
+    assert!(!is_running(root.path()));
+    let lock = File::open(root.path().join("lock")).unwrap();
+    lock.lock_shared().unwrap();
+    let glance = std::thread::spawn(move || {
+        std::thread::sleep(GLANCE / 4);
+        drop(lock);
+    });
+    assert!(WorkDir::open(root.path(), &job(), false).is_ok());
+    glance.join().unwrap();
+}
+
+#[test]
+fn an_open_state_file_reads_on_after_it_was_removed() {
+    let (root, records, _) = written();
+    let path = root.path().join("state.ron");
+    let file = File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    for _ in 0..2 {
+        assert_eq!(History::read_open(&file, &path).unwrap().records, records);
+    }
+}
+
+#[test]
 fn a_tile_that_two_nodes_rendered_is_taken_over_once() {
     let (root, _, _) = written();
     let (mut dir, _) = WorkDir::open(root.path(), &job(), false).unwrap();

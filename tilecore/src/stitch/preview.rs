@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Part;
 use super::ancillary::Ancillary;
+use super::exr::look;
 use super::header::Header;
 use super::layout::Layout;
 use super::output::Output;
@@ -49,8 +50,11 @@ impl Preview {
         self.size
     }
 
-    /// Adds what a PNG tile contributes.
+    /// Adds what a tile contributes: a PNG, or the Combined pass of an EXR as the Standard view transform shows it.
     pub fn add(&mut self, part: &Part) -> Result<()> {
+        if part.path.extension().is_some_and(|e| e == "exr") {
+            return look(part, &mut |place, rgba| self.add_pixels(place, rgba));
+        }
         let header = Header::read(&part.path, part.rendered.size())?;
         let mut rows = Rows::open(part, &header, RGBA, true)?;
         let mut strip = Vec::new();
@@ -143,7 +147,7 @@ impl Live {
         Ok(Self { parts: Some(parts), thread: Some(thread) })
     }
 
-    /// A PNG tile is there; its file stays until [`Live::finish`].
+    /// A tile is there. Where its file is gone before its turn, it is passed over.
     pub fn add(&self, part: Part) {
         if let Some(parts) = &self.parts {
             // Where the thread gave up, nobody waits for its picture.
@@ -151,7 +155,7 @@ impl Live {
         }
     }
 
-    /// Shows the last tiles and ends. The error is why there is no preview.
+    /// Shows the last tiles and ends. The error is why there is no preview, or why a tile is not in it.
     pub fn finish(mut self) -> Result<()> {
         self.end()
     }
@@ -178,6 +182,7 @@ impl Drop for Live {
 fn keep(mut preview: Preview, arriving: &Receiver<Part>, path: &Path, every: Duration) -> Result<()> {
     let mut saved: Option<Instant> = None;
     let mut changed = false;
+    let mut gone = None;
     loop {
         let wait = match saved {
             _ if !changed => Duration::MAX,
@@ -186,8 +191,12 @@ fn keep(mut preview: Preview, arriving: &Receiver<Part>, path: &Path, every: Dur
         };
         match arriving.recv_timeout(wait.min(Duration::from_secs(3600))) {
             Ok(part) => {
-                preview.add(&part)?;
-                changed = true;
+                match preview.add(&part) {
+                    Ok(()) => changed = true,
+                    // Another tile took its place meanwhile.
+                    Err(e) if !part.path.exists() => gone = gone.or(Some(e)),
+                    Err(e) => return Err(e),
+                }
             }
             Err(RecvTimeoutError::Timeout) if changed => {
                 preview.save(path)?;
@@ -195,7 +204,10 @@ fn keep(mut preview: Preview, arriving: &Receiver<Part>, path: &Path, every: Dur
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return if changed { preview.save(path) } else { Ok(()) };
+                if changed {
+                    preview.save(path)?;
+                }
+                return gone.map_or(Ok(()), Err);
             }
         }
     }

@@ -19,6 +19,10 @@ use crate::{cli, show};
 const QUICK: u32 = 4;
 
 pub(crate) fn run(args: &cli::Map) -> Result<ExitCode> {
+    if args.output.is_none() && args.csv.is_none() && !args.output_style.json {
+        return Err(Error::input("there is nothing to write")
+            .remedy("Name a picture with -o, a table with --csv, or use --json."));
+    }
     let job = [args.file.clone(), PathBuf::from(format!("{}.tiles", args.file.display()))]
         .into_iter()
         .find(|d| d.join("state.ron").is_file());
@@ -50,9 +54,6 @@ pub(crate) fn run(args: &cli::Map) -> Result<ExitCode> {
         if !args.output_style.json {
             println!("{}", out.display());
         }
-    } else if args.csv.is_none() && !args.output_style.json {
-        return Err(Error::input("there is nothing to write")
-            .remedy("Name a picture with -o, a table with --csv, or use --json."));
     }
     Ok(ExitCode::SUCCESS)
 }

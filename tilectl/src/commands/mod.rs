@@ -3,6 +3,7 @@
 mod bench;
 mod clean;
 mod init;
+mod man;
 mod map;
 mod nodes;
 mod plan;
@@ -14,8 +15,8 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use tilecore::Result;
 use tilecore::stitch::Compression;
-use tilecore::{Error, Result};
 
 use crate::cli::{Cli, Command};
 
@@ -36,12 +37,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "tilectl", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut std::io::stdout())
-                .map_err(|e| Error::render(format!("cannot write the manual page: {e}")))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Man { dir } => man::run(dir.as_deref()),
     }
 }
 

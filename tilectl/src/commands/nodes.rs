@@ -35,7 +35,7 @@ pub(crate) fn run(command: &cli::NodesCommand) -> Result<ExitCode> {
 }
 
 fn check(args: &cli::NodesQuery) -> Result<ExitCode> {
-    let farm = Farm::new(&args.nodes, None, None)?;
+    let farm = Farm::new(&args.asked(), None, None)?;
     let nodes = farm.nodes()?;
     let width = farm.specs.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
     let cancel = Cancel::new();
@@ -136,7 +136,7 @@ fn facts(health: &Health) -> String {
 
 /// The nodes as they are known here; nothing is connected.
 fn list(args: &cli::NodesQuery) -> Result<ExitCode> {
-    let farm = Farm::new(&args.nodes, None, None)?;
+    let farm = Farm::new(&args.asked(), None, None)?;
     if args.json {
         println!("{}", serde_json::to_string(&farm.specs).unwrap_or_default());
         return Ok(ExitCode::SUCCESS);

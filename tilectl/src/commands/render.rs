@@ -13,6 +13,7 @@ use tilecore::render::{self, Cancel, Options, Roster};
 
 use crate::farm::Farm;
 use crate::members::Members;
+use crate::serve::Server;
 use crate::{cli, show};
 
 pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
         },
         map: args.map.clone(),
         report: args.report.clone(),
+        preview: args.serve.is_some(),
         measure: false,
         bench: tilecore::bench::Cache::default_path(),
         only: None,
@@ -53,15 +55,27 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     let listed = args.nodes.nodes.is_empty();
     let work_dir = options.work_dir.clone();
     let members = Members::watch(&farm, listed, args.threads, work_dir, &options.roster)?;
+    let json = args.output_style.json;
+    let server = match &args.serve {
+        Some(address) => Some(Server::start(address, &request, &options.work_dir)?.announced(json)),
+        None => None,
+    };
     let mut show = show::new(&args.output_style);
-    let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| show.event(&event));
+    let outcome = render::run(&request, &nodes, &options, &cancel, &mut |event| {
+        show.event(&event);
+        if let Some(server) = &server {
+            server.event(&event);
+        }
+    });
     show.end();
     drop(members);
-    let outcome = outcome?;
-    if !args.output_style.json {
+    if let (Ok(outcome), false) = (&outcome, json) {
         println!("{}", outcome.output.display());
     }
-    Ok(ExitCode::SUCCESS)
+    if let Some(server) = server {
+        server.end(outcome.as_ref().err());
+    }
+    outcome.map(|_| ExitCode::SUCCESS)
 }
 
 /// From what was typed, and what is configured where nothing was typed, to what the library takes.

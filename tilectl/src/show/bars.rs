@@ -1,9 +1,11 @@
 //! Bars in a terminal: one for the frame, one line per node with what it does now.
 
+use std::time::Instant;
+
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tilecore::events::Event;
 
-use super::{Show, bytes, duration, lines};
+use super::{Countdown, Show, bytes, duration, lines};
 
 pub(crate) struct Bars {
     verbose: bool,
@@ -11,6 +13,8 @@ pub(crate) struct Bars {
     frame: ProgressBar,
     nodes: Vec<ProgressBar>,
     names: Vec<String>,
+    began: Instant,
+    left: Countdown,
 }
 
 impl Bars {
@@ -23,7 +27,15 @@ impl Bars {
         );
         frame.set_message("reaching the nodes");
         frame.tick();
-        Self { verbose, all, frame, nodes: Vec::new(), names: Vec::new() }
+        Self {
+            verbose,
+            all,
+            frame,
+            nodes: Vec::new(),
+            names: Vec::new(),
+            began: Instant::now(),
+            left: Countdown::default(),
+        }
     }
 
     fn say(&self, slot: usize, text: String) {
@@ -81,7 +93,8 @@ impl Show for Bars {
             Event::Retired { slot, .. } => self.say(*slot, "out".into()),
             Event::Progress { done, tiles, eta, .. } => {
                 self.frame.set_position((done * 1000.0) as u64);
-                let left = eta.map_or_else(String::new, |s| format!(", {} to go", duration(s)));
+                let left = self.left.show(self.began.elapsed().as_secs_f64(), *eta);
+                let left = left.map_or_else(String::new, |s| format!(", {} to go", duration(s)));
                 self.frame.set_message(format!("{tiles} tiles done{left}"));
             }
             Event::Stitching => self.frame.set_message("stitching"),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tilecore::events::Event;
 
-use super::{Show, bytes, duration};
+use super::{Countdown, Show, bytes, duration};
 
 pub(crate) struct Lines {
     verbose: bool,
@@ -13,6 +13,7 @@ pub(crate) struct Lines {
     told: Option<Instant>,
     transfers: Transfers,
     names: Vec<String>,
+    left: Countdown,
 }
 
 /// Transfers are told about every few seconds, and when they end.
@@ -39,6 +40,7 @@ impl Lines {
             told: None,
             transfers: Transfers::default(),
             names: Vec::new(),
+            left: Countdown::default(),
         }
     }
 }
@@ -56,13 +58,16 @@ impl Show for Lines {
         {
             return;
         }
-        if let Event::Progress { .. } = event {
+        let mut counted = None;
+        if let Event::Progress { done, tiles, of, eta } = event {
+            let eta = self.left.show(self.began.elapsed().as_secs_f64(), *eta);
             if self.told.is_some_and(|t| t.elapsed() < Duration::from_secs(10)) {
                 return;
             }
             self.told = Some(Instant::now());
+            counted = Some(Event::Progress { done: *done, tiles: *tiles, of: *of, eta });
         }
-        if let Some(text) = line(event, &self.names, self.verbose) {
+        if let Some(text) = line(counted.as_ref().unwrap_or(event), &self.names, self.verbose) {
             // A render outlives its terminal.
             let _ = writeln!(std::io::stderr(), "[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
         }
@@ -137,7 +142,7 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
         Event::Done { seconds, tiles, adopted, speedup, .. } => {
             let kept = if *adopted > 0 { format!(" and {adopted} from before") } else { String::new() };
             let faster = speedup
-                .map_or_else(String::new, |s| format!(", {s:.1} times faster than the fastest node alone"));
+                .map_or_else(String::new, |s| format!(", {s:.1} times as fast as the fastest node alone"));
             format!("done in {}: {tiles} tiles{kept}{faster}", duration(*seconds))
         }
         _ => return None,

@@ -1,11 +1,14 @@
 //! Events on screen: bars in a terminal, lines elsewhere, JSON for programs.
 
 mod bars;
+mod countdown;
 mod lines;
 
 use std::io::{IsTerminal, Write};
 
 use tilecore::events::Event;
+
+pub(crate) use countdown::Countdown;
 
 use crate::cli::OutputStyle;
 

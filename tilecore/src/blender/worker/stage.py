@@ -118,8 +118,9 @@ class Stage:
             return bpy.context.scene
         scene = bpy.data.scenes.get(name)
         if scene is None:
-            raise Refused("no_scene", f"the file has no scene {name!r}; it has "
-                          + ", ".join(repr(s.name) for s in bpy.data.scenes))
+            names = [s.name for s in bpy.data.scenes]
+            raise Refused("no_scene", f"the file has no scene {name!r}; it has " + ", ".join(map(repr, names)),
+                          name, names)
         return scene
 
     # Setting up
@@ -157,8 +158,9 @@ class Stage:
         if camera:
             chosen = scene.objects.get(camera)
             if chosen is None or chosen.type != "CAMERA":
-                names = ", ".join(repr(o.name) for o in scene.objects if o.type == "CAMERA") or "none"
-                raise Refused("no_camera", f"the scene {scene.name!r} has no camera {camera!r}; it has {names}")
+                names = [o.name for o in scene.objects if o.type == "CAMERA"]
+                raise Refused("no_camera", f"the scene {scene.name!r} has no camera {camera!r}; it has "
+                              + (", ".join(map(repr, names)) or "none"), camera, names)
             for marker in scene.timeline_markers:
                 marker.camera = None
             scene.camera = chosen

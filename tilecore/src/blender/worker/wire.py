@@ -7,11 +7,12 @@ LIMIT = 64 << 20
 
 
 class Refused(Exception):
-    """A request that cannot be carried out; `code` is for the controller, the text for people."""
+    """A request that cannot be carried out; `code` is for the controller, the text for people. `wanted` is a name
+    that there is not, `names` are those that there are."""
 
-    def __init__(self, code, text):
+    def __init__(self, code, text, wanted=None, names=()):
         super().__init__(text)
-        self.code = code
+        self.code, self.wanted, self.names = code, wanted, list(names)
 
 
 class Wire:
@@ -55,5 +56,8 @@ class Wire:
     def reply(self, request, result):
         self.send({"id": request.get("id"), "ok": result})
 
-    def fail(self, request, code, text):
-        self.send({"id": request.get("id"), "error": {"code": code, "text": str(text)[:4000]}})
+    def fail(self, request, code, text, wanted=None, names=()):
+        error = {"code": code, "text": str(text)[:4000]}
+        if wanted is not None:
+            error |= {"wanted": wanted, "names": names[:1000]}
+        self.send({"id": request.get("id"), "error": error})

@@ -107,7 +107,7 @@ class Worker:
         try:
             self.wire.reply(request, function(request, *more))
         except Refused as e:
-            self.wire.fail(request, e.code, str(e))
+            self.wire.fail(request, e.code, str(e), e.wanted, e.names)
         except OSError as e:
             code = "no_space" if e.errno in store.NO_SPACE else "io"
             self.wire.fail(request, code, f"{e.strerror or e}: {e.filename or self.files.root}")

@@ -7,6 +7,7 @@ mod band;
 mod counts;
 mod deflate;
 mod header;
+mod look;
 mod pipeline;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ mod tile;
 use std::path::Path;
 
 use ::exr::prelude::Compression;
+
+pub(super) use look::look;
 
 use super::{Holes, Part, Summary, check, refuse_holes};
 use crate::error::Result;

@@ -1,0 +1,93 @@
+//! What `--help` shows of every command at work.
+
+pub(super) const TOP: &str = "Examples:
+  tilectl render still.blend --frame 1                    on this machine
+  tilectl render still.blend --frame 1 --node me@server   on a machine you can log in to
+  tilectl nodes check me@server                           whether that works, or what it lacks
+  tilectl COMMAND --help                                  more about each";
+
+pub(super) const RENDER: &str = "Examples:
+  tilectl render still.blend --frame 1
+  tilectl render still.blend --frame 1 --node local --node me@server -o still.png
+  tilectl render still.blend --frame 1 --node local,threads=4 --resolution 14000x9000
+  tilectl render still.blend --frame 1 --serve                 watch it in a browser
+
+A render that was stopped or killed goes on where it was: run the same command again.
+Exit codes: 0 done, 1 could not be completed, 2 wrong usage or input, 3 stopped and resumable.";
+
+pub(super) const MAP: &str = "Examples:
+  tilectl map still_0001.png.tiles -o heat.png             of a render that was kept, or still runs
+  tilectl map still.blend --frame 1 --quick -o heat.png    rendered with few samples, in seconds
+  tilectl map still.blend --frame 1 --detail 64x64 --style grey -o heat.png";
+
+pub(super) const PLAN: &str = "Examples:
+  tilectl plan still.blend --frame 1 --node local --node me@server
+  tilectl plan still.blend --frame 1 -o plan.png           with the tiles drawn over what they cost";
+
+pub(super) const BENCH: &str = "Examples:
+  tilectl bench                           all configured nodes, with a built-in scene
+  tilectl bench still.blend --frame 7     with a scene of yours
+  tilectl bench --show                    what was measured before";
+
+pub(super) const STATUS: &str = "Examples:
+  tilectl status still_0001.png.tiles
+  tilectl status still_0001.png.tiles --watch              until it is done; Ctrl-C ends the watching alone
+  tilectl status still_0001.png.tiles --watch --json       one line per change, for programs";
+
+pub(super) const STITCH: &str = "Examples:
+  tilectl stitch still_0001.png.tiles -o still.png
+  tilectl stitch still_0001.png.tiles -o preview.png --partial
+  tilectl stitch --grid 8x8 t_*.png -o out.png
+  tilectl stitch --pattern 'tile_{x}_{y}.png' -o out.png";
+
+pub(super) const VERIFY: &str = "Examples:
+  tilectl render still.blend --frame 1 --keep && tilectl verify still_0001.png
+  tilectl verify still_0001.png --whole --node me@server   the whole frame again, on that node";
+
+pub(super) const INIT: &str = "Examples:
+  tilectl init                    tilectl.ron here, for this project
+  tilectl init --user             for everything you render
+  tilectl init --ssh-hosts        with the machines of ~/.ssh/config that answer";
+
+pub(super) const NODES: &str = "Examples:
+  tilectl nodes list
+  tilectl nodes check
+  tilectl nodes add me@laptop --job still_0001.png.tiles";
+
+pub(super) const CHECK: &str = "Examples:
+  tilectl nodes check                       all configured nodes, or this machine
+  tilectl nodes check attic me@server       these";
+
+pub(super) const LIST: &str = "Examples:
+  tilectl nodes list
+  tilectl nodes list --json";
+
+pub(super) const ADD: &str = "Examples:
+  tilectl nodes add attic --job still_0001.png.tiles
+  tilectl nodes add me@laptop,threads=4 --job still_0001.png.tiles";
+
+pub(super) const REMOVE: &str = "Examples:
+  tilectl nodes remove attic --job still_0001.png.tiles";
+
+pub(super) const PAUSE: &str = "Examples:
+  tilectl nodes pause --job still_0001.png.tiles           all of them
+  tilectl nodes pause attic --job still_0001.png.tiles";
+
+pub(super) const RESUME: &str = "Examples:
+  tilectl nodes resume --job still_0001.png.tiles";
+
+pub(super) const CLEAN: &str = "Examples:
+  tilectl clean                  what was not used for 30 days, on all configured nodes
+  tilectl clean --keep 20GB      also the longest unused, until 20 GB are left
+  tilectl clean --all --node me@server
+
+Files of a scene that is being rendered stay in any case.";
+
+pub(super) const COMPLETIONS: &str = "Examples:
+  tilectl completions bash > ~/.local/share/bash-completion/completions/tilectl
+  tilectl completions zsh > ~/.zfunc/_tilectl              with ~/.zfunc in fpath, before compinit
+  tilectl completions fish > ~/.config/fish/completions/tilectl.fish";
+
+pub(super) const MAN: &str = "Examples:
+  tilectl man | man -l -
+  tilectl man ~/.local/share/man/man1      a page for every command: `man tilectl-render`";
