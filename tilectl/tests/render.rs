@@ -215,7 +215,9 @@ fn a_node_whose_blender_is_stopped_is_done_without() {
     }
     let stopped = processes::blenders(&farm.homes()[1]);
     assert!(!stopped.is_empty());
-    stopped.iter().for_each(|p| processes::signal(p.pid, "STOP"));
+    for process in &stopped {
+        processes::signal(process.pid, "STOP");
+    }
     let ended = running.wait().expect(0);
     assert_same(&farm.world.at("h.png"), &blender.reference(&scene("uneven")).png());
     // Long before the connection counts as lost: the other node has taken over what was late.
