@@ -1,4 +1,4 @@
-//! One frame from start to end: nodes are reached, the scene is looked at, tiles are planned, rendered, stitched.
+//! A job from start to end: nodes are reached, the scene is looked at, tiles are planned, rendered, stitched.
 //!
 //! [`run`] owns everything. One thread per slot talks to its Blender (`slot`), one loop takes what they report
 //! and gives orders; it feeds the scheduler in [`crate::dispatch`] and records in [`crate::state`].
@@ -6,6 +6,7 @@
 mod arrival;
 mod conclude;
 mod control;
+mod decide;
 mod format;
 mod measure;
 mod meeting;
@@ -13,6 +14,7 @@ mod output;
 mod probe;
 mod seat;
 mod session;
+mod shot;
 mod slot;
 mod work;
 
@@ -24,17 +26,31 @@ use crate::error::Result;
 use crate::events::Sink;
 use crate::geometry::Rect;
 use crate::job::Request;
+use crate::naming::Pattern;
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::stitch::{Compression, Part};
 
 pub use format::Format;
 
+/// How the files of a job's pictures are called, where there may be several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As somebody typed.
+    Pattern(Pattern),
+    /// By the scene's own output path, as Blender would.
+    Scene,
+}
+
 /// Where the result goes and what is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The picture.
+    /// The picture, where there is one and [`Options::names`] does not say it.
     pub output: PathBuf,
+    /// What the pictures' files are called; without it a single one is `output`, and several go by the scene's own path.
+    pub names: Option<Names>,
+    /// Leave out pictures whose file is there.
+    pub skip_existing: bool,
     /// Whether the name's extension follows the format of the picture: nobody asked for this very name.
     pub named_by_format: bool,
     /// Tiles and state.
@@ -55,7 +71,7 @@ pub struct Options {
     pub measure: bool,
     /// Where measurements are kept between runs; nowhere when absent.
     pub bench: Option<PathBuf>,
-    /// Render only these regions of the frame, which do not overlap, and leave them as tiles.
+    /// Render only these regions of the first picture, which do not overlap, and leave them as tiles.
     pub only: Option<Vec<Rect>>,
 }
 
@@ -67,6 +83,8 @@ impl Options {
         work_dir.push(".tiles");
         Self {
             output,
+            names: None,
+            skip_existing: false,
             named_by_format: false,
             work_dir: work_dir.into(),
             fresh: false,
@@ -111,8 +129,10 @@ impl Cancel {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The picture.
+    /// The picture; the first of several.
     pub output: PathBuf,
+    /// All pictures, in the order asked for.
+    pub pictures: Vec<PathBuf>,
     /// Other files the scene writes (its File Output nodes), where they are now.
     pub files: Vec<PathBuf>,
     /// Tiles rendered in this run.
@@ -140,7 +160,7 @@ pub fn plan(
     control::Control::new(request, nodes, options, cancel, sink)?.plan_only()
 }
 
-/// Renders one frame on `nodes`.
+/// Renders everything that is asked for on `nodes`.
 ///
 /// # Errors
 /// [`Kind::Input`](crate::error::Kind::Input) before anything renders when the request cannot be carried out as it is,
