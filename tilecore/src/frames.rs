@@ -119,9 +119,20 @@ mod tests {
 
     #[test]
     fn what_names_no_frames_is_refused() {
-        for text in
-            ["", "5-1", "1-", "x", "1-5x0", "1x2", "1..5", "1,,2", "0.5", "1-9999999", "99999999999", "1-250x-5"]
-        {
+        for text in [
+            "",
+            "5-1",
+            "1-",
+            "x",
+            "1-5x0",
+            "1x2",
+            "1..5",
+            "1,,2",
+            "0.5",
+            "1-9999999",
+            "99999999999",
+            "1-250x-5",
+        ] {
             let error = text.parse::<Frames>().unwrap_err();
             assert!(error.hint().is_some(), "{text}");
         }

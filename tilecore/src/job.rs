@@ -86,6 +86,17 @@ impl Request {
         }
     }
 
+    /// Whether a single picture is asked for, as far as that is known without the scene.
+    pub fn is_one(&self) -> bool {
+        let cameras = match &self.cameras {
+            Cameras::Own => 1,
+            Cameras::Named(names) => names.len(),
+            Cameras::All => 2,
+        };
+        let frames = matches!(&self.frames, Frames::These(frames) if frames.len() == 1);
+        frames && cameras < 2 && self.scenes.len() < 2
+    }
+
     /// Looks at the .blend file before anything starts.
     pub fn check(&self) -> Result<()> {
         use std::io::Read;

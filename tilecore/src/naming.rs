@@ -59,7 +59,8 @@ impl Pattern {
     /// the .blend: a file that came from elsewhere has no say in where things go here.
     pub fn of_scene(path: &str, blend: &Path, cameras: bool, scenes: bool) -> Option<Self> {
         let below = path.strip_prefix("//")?.replace('\\', "/");
-        let plain = Path::new(&below).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+        let plain =
+            Path::new(&below).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
         if !plain || below.chars().any(char::is_control) {
             return None;
         }
@@ -70,7 +71,11 @@ impl Pattern {
         let name = if name.contains('#') { literal(name) } else { format!("{}####", literal(name)) };
         let name = spread(&name, cameras, scenes);
         let folder = literal(&folder);
-        let text = if dirs.is_empty() { format!("{folder}/{name}") } else { format!("{folder}/{}/{name}", literal(dirs)) };
+        let text = if dirs.is_empty() {
+            format!("{folder}/{name}")
+        } else {
+            format!("{folder}/{}/{name}", literal(dirs))
+        };
         Some(Self { text, by_format: true })
     }
 
@@ -119,7 +124,9 @@ impl Pattern {
         // As Blender does: another picture's extension gives way, anything else is part of the name.
         match extension(&path) {
             Some(e) if e.eq_ignore_ascii_case(places.extension) => path,
-            Some(e) if crate::render::Format::of_extension(&e).is_some() => path.with_extension(places.extension),
+            Some(e) if crate::render::Format::of_extension(&e).is_some() => {
+                path.with_extension(places.extension)
+            }
             _ => {
                 let mut whole = path.into_os_string();
                 whole.push(".");
@@ -136,7 +143,9 @@ impl Pattern {
 /// Then.
 pub fn refuse_movie(path: &Path) -> Result<()> {
     match extension(path) {
-        Some(e) if MOVIES.contains(&e.to_ascii_lowercase().as_str()) => Err(movie(&format!("{e} is a movie"))),
+        Some(e) if MOVIES.contains(&e.to_ascii_lowercase().as_str()) => {
+            Err(movie(&format!("{e} is a movie")))
+        }
         _ => Ok(()),
     }
 }

@@ -3,6 +3,8 @@
 //! One record is one line of RON. A line that was cut short by a crash, or that no longer reads, is as if it had never
 //! been written: the tile it spoke of is rendered again. Nothing is trusted that a hash does not confirm.
 
+mod errand;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, IoContext, Result};
 use crate::geometry::Rect;
 use crate::job::Identity;
+
+pub use errand::{Errand, is_running};
 
 /// Version of the format; a newer one is never written over.
 pub const VERSION: u32 = 1;
@@ -336,9 +340,11 @@ impl WorkDir {
 
     /// Removes what a work directory holds, and nothing else.
     fn clear(root: &Path) -> Result<()> {
-        let tiles = root.join("tiles");
-        if tiles.exists() {
-            std::fs::remove_dir_all(&tiles).at("remove", &tiles)?;
+        for name in ["tiles", errand::FOLDER] {
+            let folder = root.join(name);
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder).at("remove", &folder)?;
+            }
         }
         for name in ["state.ron", "preview.png", "report.html", "frame.png"] {
             let path = root.join(name);

@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Render one frame of a .blend file on all nodes
+    /// Render frames of a .blend file on all nodes
     #[command(after_help = RENDER_EXAMPLES)]
     Render(Render),
     /// Show where the time of a frame goes: the relative cost of every block
@@ -58,6 +58,8 @@ const RENDER_EXAMPLES: &str = "Examples:
   tilectl render still.blend --frame 1
   tilectl render still.blend --frame 1 --node local --node me@server -o still.png
   tilectl render still.blend --frame 1 --node local,threads=4 --resolution 14000x9000
+  tilectl render film.blend --frames 1-250 -o 'out/shot_####.png'
+  tilectl render shop.blend --frame 1 --cameras all -o '{camera}.png'
 
 A render that was stopped or killed goes on where it was: run the same command again.
 Exit codes: 0 done, 1 could not be completed, 2 wrong usage or input, 3 stopped and resumable.";
@@ -98,14 +100,20 @@ pub(crate) struct Scene {
     #[arg(value_name = "FILE.blend")]
     pub(crate) file: PathBuf,
     /// Frame number
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) frame: i32,
-    /// Scene, if not the one that was active when the file was saved
-    #[arg(long, value_name = "S")]
-    pub(crate) scene: Option<String>,
-    /// Camera, if not the scene's own
+    #[arg(long, value_name = "N", allow_negative_numbers = true, required_unless_present = "frames")]
+    pub(crate) frame: Option<i32>,
+    /// Several frames: 1-250, 1-250x5 (every fifth), 1,7,90-95, or all that the scene has
+    #[arg(long, value_name = "FRAMES", allow_hyphen_values = true, conflicts_with = "frame")]
+    pub(crate) frames: Option<String>,
+    /// Scene, if not the one that was active when the file was saved; several are rendered one by one
+    #[arg(long = "scene", value_name = "S")]
+    pub(crate) scenes: Vec<String>,
+    /// Camera, if not the scene's own; several make a picture each
     #[arg(long, value_name = "C")]
-    pub(crate) camera: Option<String>,
+    pub(crate) camera: Vec<String>,
+    /// Every camera of the scene makes a picture
+    #[arg(long, value_name = "all", value_parser = ["all"], conflicts_with = "camera")]
+    pub(crate) cameras: Option<String>,
     /// Seed of the sampling pattern
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<i32>,
@@ -153,7 +161,7 @@ pub(crate) struct Tiling {
 pub(crate) struct Render {
     #[command(flatten)]
     pub(crate) scene: Scene,
-    /// Where the picture goes; <stem>_<frame>.png in the current directory when absent
+    /// Where the picture goes; <stem>_<frame>.png in the current directory when absent. For several pictures with #### or {frame}, {camera}, {scene} in it; when absent, by the scene's own output path
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
@@ -166,6 +174,9 @@ pub(crate) struct Render {
     /// Start over, even if the work directory holds finished tiles
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Leave out pictures whose file is there
+    #[arg(long)]
+    pub(crate) skip_existing: bool,
     /// Keep the work directory after success
     #[arg(long)]
     pub(crate) keep: bool,
@@ -338,6 +349,14 @@ pub(crate) enum NodesCommand {
     Check(NodesQuery),
     /// Print the nodes that take part, without reaching them
     List(NodesQuery),
+    /// Have a node join a render that is running
+    Add(NodesChange),
+    /// Have a node leave a running render once it has finished its tiles
+    Remove(NodesChange),
+    /// Have a node, or all, finish their tiles and wait
+    Pause(NodesHold),
+    /// Have a node, or all, go on
+    Resume(NodesHold),
 }
 
 #[derive(Debug, Args)]
@@ -347,6 +366,26 @@ pub(crate) struct NodesQuery {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesChange {
+    /// The node's name; to add one, whatever --node takes
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Work directory of the render, usually <output>.tiles
+    #[arg(long, value_name = "DIR")]
+    pub(crate) job: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesHold {
+    /// The node's name; all nodes when absent
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Work directory of the render, usually <output>.tiles
+    #[arg(long, value_name = "DIR")]
+    pub(crate) job: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use crate::cli;
 pub(crate) struct Farm {
     pub(crate) config: Config,
     pub(crate) specs: Vec<NodeSpec>,
-    ssh: SshOptions,
+    pub(crate) ssh: SshOptions,
 }
 
 impl Farm {

@@ -4,7 +4,10 @@ mod cli;
 mod commands;
 mod farm;
 mod fault;
+mod members;
 mod show;
+mod signals;
+mod target;
 
 use std::process::ExitCode;
 

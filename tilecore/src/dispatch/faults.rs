@@ -76,6 +76,7 @@ impl Dispatch {
         let Some(s) = self.slots.get_mut(slot).filter(|s| !s.retired()) else { return };
         s.last_error = Some(error.clone());
         let running = s.running.take();
+        let away = matches!(s.state, State::Starting { .. } | State::Away);
         self.disconnect(slot);
         if let Some(r) = running {
             // One that was asked to give up may have ended because of that.
@@ -86,7 +87,7 @@ impl Dispatch {
             }
         }
         if self.phase != Phase::Over {
-            self.reconnect(now, slot, error, actions);
+            self.reconnect(now, slot, error, away, actions);
         }
     }
 
@@ -99,7 +100,7 @@ impl Dispatch {
         self.slots[slot].last_error = Some(error.clone());
         self.disconnect(slot);
         self.requeue(running.piece);
-        self.reconnect(now, slot, &error, actions);
+        self.reconnect(now, slot, &error, false, actions);
     }
 
     /// Nothing comes from the slot any more; what it was to deliver is needed again.
@@ -111,9 +112,15 @@ impl Dispatch {
         self.changed();
     }
 
-    fn reconnect(&mut self, now: f64, slot: SlotId, error: &Error, actions: &mut Vec<Action>) {
+    /// Connects again, after a pause that grows. One that is not even reached any more (`away`) is waited for without
+    /// end, but not counted on.
+    fn reconnect(&mut self, now: f64, slot: SlotId, error: &Error, away: bool, actions: &mut Vec<Action>) {
+        let most = self.options.troubles.max(1);
         if !error.is_retryable() {
             self.retire(slot, error.to_string(), actions);
+        } else if away && self.slots[slot].troubles + 1 >= most {
+            self.slots[slot].troubles = most;
+            self.stay_away(slot, actions);
         } else if !self.trouble(slot, error, actions) {
             let s = &mut self.slots[slot];
             let wait = backoff::delay(self.options.seed, slot, s.troubles);
@@ -160,6 +167,7 @@ impl Dispatch {
 
     /// Whether the job is over, and how.
     pub(super) fn check_end(&mut self, actions: &mut Vec<Action>) {
+        self.see_off(actions);
         let busy = |s: &Slot| s.lives() && (s.running.is_some() || !s.delivering.is_empty());
         if self.ledger.all_done() || (self.phase == Phase::Draining && !self.slots.iter().any(busy)) {
             self.phase = Phase::Over;
@@ -176,6 +184,7 @@ impl Dispatch {
             .iter()
             .filter_map(|s| match &s.state {
                 State::Retired(reason) => Some(format!("{}: {reason}", s.model.name)),
+                State::Away => s.last_error.as_ref().map(|e| format!("{}: {e}", s.model.name)),
                 _ => None,
             })
             .collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::fair;
+use super::members::Wish;
 use super::parts::{Ledger, PartId};
 use super::pool::Pool;
 use super::slot::{Slot, State};
@@ -250,15 +251,15 @@ impl Dispatch {
             Input::Failed(slot, piece, error) => self.failed(now, slot, piece, &error, actions),
             Input::Lost(slot, error) => {
                 if let Some(s) = self.slots.get_mut(slot) {
-                    s.away = None;
+                    s.lent = None;
                 }
                 self.lost(now, slot, &error, actions);
             }
             Input::Built(slot, piece, seconds) => self.built(slot, piece, seconds),
-            Input::Away(slot, seconds) => self.away(now, slot, seconds),
-            Input::Back(slot) => {
-                if let Some(s) = self.slots.get_mut(slot).filter(|s| s.away.is_some()) {
-                    s.away = None;
+            Input::Lent(slot, seconds) => self.lend(now, slot, seconds),
+            Input::Returned(slot) => {
+                if let Some(s) = self.slots.get_mut(slot).filter(|s| s.lent.is_some()) {
+                    s.lent = None;
                     self.rest(slot);
                     self.changed();
                 }
@@ -269,6 +270,10 @@ impl Dispatch {
                 self.retire(slot, "removed by the user".into(), actions);
                 self.call_reserve(now, actions);
             }
+            Input::Away(slot, error) => self.away(slot, error, actions),
+            Input::Leave(slot) => self.wish(now, slot, Wish::Leave, actions),
+            Input::Hold(slot) => self.wish(now, slot, Wish::Pause, actions),
+            Input::Release(slot) => self.wish(now, slot, Wish::Work, actions),
             Input::Pause if self.phase == Phase::Handing => self.phase = Phase::Paused,
             Input::Resume if self.phase == Phase::Paused => {
                 self.phase = Phase::Handing;
@@ -306,23 +311,10 @@ impl Dispatch {
         self.rest(slot);
     }
 
-    fn joined(&mut self, now: f64, model: &NodeModel) {
-        let all: Vec<NodeModel> = self.slots.iter().map(|s| s.model.clone()).chain([model.clone()]).collect();
-        if let Some(model) = fill(&all).0.pop() {
-            let state = State::Starting { since: now, expected: now + model.ready_s() };
-            let mut slot = Slot::new(model, self.bytes_per_pixel, state);
-            if !slot.model.known && self.slots.iter().any(|s| s.model.known) {
-                slot.speed.like_others();
-            }
-            self.slots.push(slot);
-            self.changed();
-        }
-    }
-
     /// The slot is needed elsewhere: nothing is handed to it meanwhile.
-    fn away(&mut self, now: f64, slot: SlotId, seconds: f64) {
+    fn lend(&mut self, now: f64, slot: SlotId, seconds: f64) {
         let Some(s) = self.slots.get_mut(slot).filter(|s| s.state == State::Ready) else { return };
-        s.away = Some(now + if seconds.is_finite() { seconds.max(0.0) } else { 0.0 });
+        s.lent = Some(now + if seconds.is_finite() { seconds.max(0.0) } else { 0.0 });
         self.idle.remove(&slot);
         self.changed();
     }
@@ -341,7 +333,7 @@ impl Dispatch {
     /// The slot has nothing to render.
     pub(super) fn rest(&mut self, slot: SlotId) {
         let s = &self.slots[slot];
-        if s.state == State::Ready && s.running.is_none() && s.away.is_none() {
+        if s.state == State::Ready && s.wish == Wish::Work && s.running.is_none() && s.lent.is_none() {
             self.idle.insert(slot);
             self.fresh.push(slot);
         }

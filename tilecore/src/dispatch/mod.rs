@@ -13,6 +13,7 @@ mod fair;
 mod faults;
 mod hand;
 mod machine;
+mod members;
 mod pace;
 mod parts;
 mod pool;
@@ -60,9 +61,9 @@ pub enum Input {
     /// a picture that it did not have in memory.
     Built(SlotId, u64, f64),
     /// The slot has something else to do for about so many seconds, as soon as it renders nothing.
-    Away(SlotId, f64),
+    Lent(SlotId, f64),
     /// It has done that.
-    Back(SlotId),
+    Returned(SlotId),
     /// The piece's file is on the controller's disk, verified; seconds of rendering.
     Stored(SlotId, u64, f64),
     /// The slot says that it gave the piece up because it was asked to.
@@ -77,8 +78,16 @@ pub enum Input {
     Drain,
     /// A slot was added and is being started; its index is the number of slots before.
     Joined(NodeModel),
+    /// The slot could not be reached before the plan was made; it is tried again, but not counted on.
+    Away(SlotId, Error),
     /// The slot shall take no further part: what it renders is finished elsewhere.
     Removed(SlotId),
+    /// The slot shall take no further part once it has finished what it renders.
+    Leave(SlotId),
+    /// The slot shall wait once it has finished what it renders.
+    Hold(SlotId),
+    /// The slot shall render again.
+    Release(SlotId),
     /// Hand out nothing until [`Input::Resume`]; what runs goes on.
     Pause,
     /// Hand out again.

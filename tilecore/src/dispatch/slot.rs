@@ -1,5 +1,6 @@
 //! One slot as dispatch sees it: whether it can render, how fast it is believed to be, and what it has been through.
 
+use super::members::Wish;
 use super::pace::Running;
 use super::parts::PartId;
 use super::speed::{Lesson, Speed};
@@ -23,6 +24,8 @@ pub(super) enum State {
     },
     /// Warm.
     Ready,
+    /// Not to be reached for a while now; tried again from time to time.
+    Away,
     /// Out for good, and why.
     Retired(String),
 }
@@ -45,13 +48,14 @@ pub(super) struct Delivery {
 pub(super) struct Slot {
     pub(super) model: NodeModel,
     pub(super) state: State,
+    pub(super) wish: Wish,
     pub(super) running: Option<Running>,
     /// Rendered pieces on their way here.
     pub(super) delivering: Vec<Delivery>,
     /// When its uplink has sent all that it has to.
     pub(super) link_free: f64,
     /// It has something else to do, about until then.
-    pub(super) away: Option<f64>,
+    pub(super) lent: Option<f64>,
     /// The picture it has in memory.
     pub(super) picture: Option<u32>,
     /// Seconds per pixel of its uplink.
@@ -76,10 +80,11 @@ impl Slot {
             uplink: (bytes_per_pixel / model.transfer_bytes_per_s).max(0.0),
             model,
             state,
+            wish: Wish::Work,
             running: None,
             delivering: Vec::new(),
             link_free: 0.0,
-            away: None,
+            lent: None,
             picture: None,
             patience: 1.0,
             gap: None,
@@ -122,11 +127,12 @@ impl Slot {
     /// When it can take the next piece; infinite for one that will not or from which nothing is heard.
     pub(super) fn free_at(&self, now: f64) -> f64 {
         match self.state {
-            State::Reserve { .. } | State::Retired(_) => f64::INFINITY,
+            _ if self.wish != Wish::Work => f64::INFINITY,
+            State::Reserve { .. } | State::Away | State::Retired(_) => f64::INFINITY,
             // One that is late may be as late again as half of what it already is.
             State::Starting { expected, .. } => expected.max(now + (now - expected).max(0.0) / 2.0),
             State::Ready => match &self.running {
-                None => now.max(self.link_free - self.model.fixed_s).max(self.away.unwrap_or(now)),
+                None => now.max(self.link_free - self.model.fixed_s).max(self.lent.unwrap_or(now)),
                 Some(r) => self.ends_at(now, r).max(self.link_free),
             },
         }

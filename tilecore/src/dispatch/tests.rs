@@ -89,7 +89,10 @@ fn a_slot_that_only_ever_vanishes_is_given_up() {
     for i in 0..100 {
         match &d.on(f64::from(i), Input::Lost(0, Error::node("gone")))[..] {
             [Action::Reconnect(0, _)] => reconnects += 1,
-            [Action::Retire(0, _), Action::Fail(_)] => break,
+            [Action::Reconnect(0, _), Action::Fail(error)] => {
+                assert!(error.to_string().contains("n0: gone"), "{error}");
+                break;
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -142,4 +145,42 @@ fn reports_about_what_nobody_asked_for_change_nothing() {
         assert!(d.on(0.0, input).is_empty());
     }
     assert_eq!(renders(&d.on(0.0, Input::Ready(0))).len(), 1);
+}
+
+#[test]
+fn a_slot_that_leaves_finishes_its_tile_first() {
+    let (mut d, _) = job(12, 2);
+    let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
+    d.on(0.0, Input::Ready(1));
+    assert!(d.on(1.0, Input::Leave(0)).is_empty(), "its tile goes on");
+    assert!(renders(&d.on(2.0, Input::Rendered(0, piece.id, 1.0))).iter().all(|r| r.0 == 1));
+    let actions = d.on(3.0, Input::Stored(0, piece.id, 1.0));
+    assert!(actions.iter().any(|a| matches!(a, Action::Retire(0, _))), "{actions:?}");
+    let actions = d.on(4.0, Input::Leave(1));
+    assert!(!actions.iter().any(|a| matches!(a, Action::Fail(_))), "the last one's tile goes on too");
+}
+
+#[test]
+fn a_slot_that_pauses_is_handed_nothing_until_it_goes_on() {
+    let (mut d, _) = job(12, 1);
+    let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
+    d.on(1.0, Input::Hold(0));
+    d.on(2.0, Input::Rendered(0, piece.id, 1.0));
+    assert!(d.on(3.0, Input::Stored(0, piece.id, 1.0)).is_empty());
+    assert!(d.on(100.0, Input::Tick).is_empty(), "a job may pause as long as it likes");
+    assert_eq!(renders(&d.on(101.0, Input::Release(0))).len(), 1);
+}
+
+#[test]
+fn a_machine_that_is_off_is_waited_for_while_others_render() {
+    let (mut d, _) = job(12, 2);
+    d.on(0.0, Input::Ready(0));
+    for i in 1..50 {
+        let actions = d.on(f64::from(i), Input::Lost(1, Error::node("no route to host")));
+        assert!(matches!(actions[..], [Action::Reconnect(1, wait)] if wait > 0.0), "{actions:?}");
+    }
+    let actions = d.on(100.0, Input::Ready(1));
+    assert_eq!(renders(&actions)[0].0, 1, "it is up at last");
+    let end = d.on(101.0, Input::Lost(0, Error::node("broken").fatal()));
+    assert!(!end.iter().any(|a| matches!(a, Action::Fail(_))));
 }

@@ -6,12 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::conclude::Closing;
 use super::meeting::Meeting;
 use super::output::Target;
+use super::roster::Change;
 use super::seat::{Seat, Stage};
-use super::slot::{FinishedFile, Order, Report, Slot, Tile};
+use super::slot::{Order, Report, Tile};
 use super::work::Work;
 use super::{Cancel, Options, Outcome};
 use crate::blender::TileDone;
@@ -22,7 +24,7 @@ use crate::heatmap::Style;
 use crate::hindsight;
 use crate::job::Request;
 use crate::node::{Node, Place};
-use crate::plan::Plan;
+use crate::plan::{NodeModel, Plan};
 use crate::report;
 use crate::state::{History, NodeRecord, Record, TileRecord, now};
 
@@ -35,14 +37,21 @@ pub(super) struct Control<'a, 'b> {
     pub(super) cancel: &'a Cancel,
     pub(super) sink: &'a mut Sink<'b>,
     pub(super) seats: Vec<Seat>,
-    threads: Vec<JoinHandle<()>>,
+    /// Names of the nodes that the seats are on.
+    pub(super) names: Vec<String>,
+    /// What this run is called on its nodes.
+    pub(super) run: String,
+    pub(super) threads: Vec<JoinHandle<()>>,
+    pub(super) reporting: Sender<(usize, Report)>,
     reports: Receiver<(usize, Report)>,
-    abort: Arc<AtomicBool>,
+    pub(super) abort: Arc<AtomicBool>,
     pub(super) job: Arc<OnceLock<String>>,
     pub(super) began: Instant,
     pub(super) meeting: Meeting,
     pub(super) work: Option<Work>,
-    dispatch: Option<Dispatch>,
+    pub(super) dispatch: Option<Dispatch>,
+    /// Changes of members that wait for the plan.
+    pub(super) deferred: Vec<Change>,
     /// File names of stored pieces, to discard them by.
     files: HashMap<u64, String>,
     /// Tiles rendered in this run.
@@ -55,9 +64,8 @@ pub(super) struct Control<'a, 'b> {
     pub(super) target: Target,
     /// What had to be said.
     warnings: Vec<String>,
-    /// The slot that finishes, and what came of it.
-    pub(super) awaited: Option<usize>,
-    pub(super) finished: Option<Result<Vec<FinishedFile>>>,
+    /// Shots whose tiles are here, on their way into their files.
+    pub(super) closing: Closing,
 }
 
 impl<'a, 'b> Control<'a, 'b> {
@@ -69,15 +77,25 @@ impl<'a, 'b> Control<'a, 'b> {
         cancel: &'a Cancel,
         sink: &'a mut Sink<'b>,
     ) -> Result<Self> {
-        let target = Target::new(&options.output)?;
-        let (sender, reports) = unbounded();
+        let target = match &options.names {
+            None => Target::new(&options.output)?,
+            // Which files those are is known once the scenes are.
+            Some(names) => {
+                names.check(&request.frames)?;
+                Target { path: options.output.clone() }
+            }
+        };
+        let (reporting, reports) = unbounded();
         let mut control = Self {
             request,
             options,
             cancel,
             sink,
             seats: Vec::new(),
+            names: Vec::new(),
+            run: format!("{:08x}{:08x}", std::process::id(), (now() * 1000.0) as u64 & 0xffff_ffff),
             threads: Vec::new(),
+            reporting,
             reports,
             abort: Arc::default(),
             job: Arc::default(),
@@ -85,6 +103,7 @@ impl<'a, 'b> Control<'a, 'b> {
             meeting: Meeting::new(request, nodes.iter().all(|n| n.spec().place == Place::Local))?,
             work: None,
             dispatch: None,
+            deferred: Vec::new(),
             files: HashMap::new(),
             rendered: 0,
             planned: 0,
@@ -93,65 +112,10 @@ impl<'a, 'b> Control<'a, 'b> {
             told: Instant::now(),
             target,
             warnings: Vec::new(),
-            awaited: None,
-            finished: None,
+            closing: Closing::default(),
         };
-        control.seat_all(nodes, &sender)?;
+        control.seat_all(nodes)?;
         Ok(control)
-    }
-
-    /// One thread per slot.
-    fn seat_all(&mut self, nodes: &[Arc<dyn Node>], reports: &Sender<(usize, Report)>) -> Result<()> {
-        let run = format!("{:08x}{:08x}", std::process::id(), (now() * 1000.0) as u64 & 0xffff_ffff);
-        for (at, node) in nodes.iter().enumerate().filter(|(_, n)| n.spec().enabled) {
-            let spec = node.spec();
-            if nodes[..at].iter().any(|other| other.name() == spec.name) {
-                return Err(Error::input(format!("two nodes are called `{}`", spec.name))
-                    .remedy("Give one of them another name with name=…."));
-            }
-            for number in 0..spec.slots {
-                let index = self.seats.len();
-                let (orders, inbox) = unbounded();
-                let name =
-                    if spec.slots > 1 { format!("{}#{}", spec.name, number + 1) } else { spec.name.clone() };
-                let slot = Slot {
-                    index,
-                    node: Arc::clone(node),
-                    run: run.clone(),
-                    job: Arc::clone(&self.job),
-                    orders: inbox,
-                    reports: reports.clone(),
-                    abort: Arc::clone(&self.abort),
-                };
-                let thread = std::thread::Builder::new()
-                    .name(format!("slot {name}"))
-                    .spawn(move || slot.run())
-                    .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
-                self.threads.push(thread);
-                self.seats.push(Seat {
-                    name,
-                    node: at,
-                    device: spec.device,
-                    threads: spec.threads,
-                    orders,
-                    stage: Stage::Booting,
-                    queued: false,
-                    hello: None,
-                    start_s: 0.0,
-                    sync_s: 0.0,
-                    rate: None,
-                    fixed_s: None,
-                    patches: Vec::new(),
-                    losses: 0,
-                    trouble: None,
-                });
-            }
-        }
-        if self.seats.is_empty() {
-            return Err(Error::input("no node takes part")
-                .remedy("Name one with --node, for example --node local, or enable one in the config."));
-        }
-        Ok(())
     }
 
     pub(super) fn emit(&mut self, event: Event) {
@@ -183,9 +147,10 @@ impl<'a, 'b> Control<'a, 'b> {
         let result = result.and_then(|outcome| self.account(&outcome).map(|()| outcome));
         self.abort.store(true, Ordering::Relaxed);
         self.withdraw();
+        self.closing.settle();
         // A work directory is worth keeping for its tiles.
         let keep =
-            self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| !w.tiles.is_empty()));
+            self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| w.done_area() > 0));
         if let Some(work) = self.work.take().filter(|_| !keep) {
             work.dir.remove()?;
         }
@@ -194,7 +159,8 @@ impl<'a, 'b> Control<'a, 'b> {
 
     /// Writes the report and the map of a finished render.
     fn account(&self, outcome: &Outcome) -> Result<()> {
-        let Some(work) = self.work.as_ref().filter(|w| w.only.is_none()) else { return Ok(()) };
+        let single = |w: &&Work| w.only.is_none() && w.shots.len() == 1;
+        let Some(work) = self.work.as_ref().filter(single) else { return Ok(()) };
         let history = History::read(&work.dir.root().join("state.ron"))?;
         let png = outcome.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
         let picture = png.then(|| outcome.output.clone());
@@ -237,7 +203,7 @@ impl<'a, 'b> Control<'a, 'b> {
     /// What a run would do.
     pub(super) fn plan_only(mut self) -> Result<Plan> {
         let plan = self.meet().and_then(|()| {
-            let models: Vec<_> = self.seats.iter().map(super::meeting::model).collect();
+            let models = self.models();
             let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
             crate::plan::plan(self.meeting.planning(work), &models)
         });
@@ -257,7 +223,8 @@ impl<'a, 'b> Control<'a, 'b> {
                 self.step()?;
             }
         }
-        if self.draining && self.todo().iter().any(|rects| !rects.is_empty()) {
+        let single = self.work.as_ref().is_some_and(|w| w.shots.len() == 1 || w.only.is_some());
+        if self.draining && single && self.todo().iter().any(|rects| !rects.is_empty()) {
             return Err(self.interrupted());
         }
         self.conclude()
@@ -266,9 +233,7 @@ impl<'a, 'b> Control<'a, 'b> {
     /// Reaches the nodes and finds out what there is to do.
     fn meet(&mut self) -> Result<()> {
         for slot in 0..self.seats.len() {
-            let node = self.seats[slot].name.clone();
-            self.emit(Event::Connecting { slot, node });
-            self.seats[slot].order(Order::Boot(Duration::ZERO));
+            self.boot(slot);
         }
         while !self.met() {
             self.step()?;
@@ -280,11 +245,13 @@ impl<'a, 'b> Control<'a, 'b> {
         self.work.as_ref().map(Work::todo).unwrap_or_default()
     }
 
-    fn interrupted(&self) -> Error {
-        let done: u64 = self.work.iter().flat_map(|w| &w.tiles).map(|t| t.region.area()).sum();
+    pub(super) fn interrupted(&self) -> Error {
+        let done = self.work.as_ref().map_or(0, Work::done_area);
         let of = self.work.as_ref().map_or(0, Work::area);
+        let several = self.work.as_ref().is_some_and(|w| w.shots.len() > 1);
+        let what = if several { "pixels are" } else { "picture is" };
         let percent = (done.min(of) * 100).checked_div(of).unwrap_or(0);
-        Error::interrupted(format!("stopped; {percent} % of the picture is finished and kept"))
+        Error::interrupted(format!("stopped; {percent} % of the {what} finished and kept"))
             .remedy("Run the same command again to go on from there.")
     }
 
@@ -300,13 +267,14 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         match self.reports.recv_timeout(TICK) {
             Ok((slot, report)) => self.take(slot, report)?,
-            Err(RecvTimeoutError::Timeout) => self.feed(Input::Tick)?,
-            Err(RecvTimeoutError::Disconnected) => {
+            Err(_) if self.threads.iter().all(JoinHandle::is_finished) => {
                 return Err(
                     Error::render("every node's thread has ended").remedy("Run the same command again.")
                 );
             }
+            Err(_) => self.feed(Input::Tick)?,
         }
+        self.change_members()?;
         if self.told.elapsed() >= TICK {
             self.told = Instant::now();
             self.tell_progress();
@@ -317,18 +285,21 @@ impl<'a, 'b> Control<'a, 'b> {
     pub(super) fn tell_progress(&mut self) {
         let (Some(dispatch), Some(work)) = (&self.dispatch, &self.work) else { return };
         let run = dispatch.progress(self.clock());
+        let tiles = work.tiles.len() + work.put_away;
         let before = work.area().saturating_sub(run.of_pixels) as f64 / work.area().max(1) as f64;
         let event = Event::Progress {
             done: before + (1.0 - before) * run.done,
-            tiles: work.tiles.len(),
-            of: work.tiles.len() + self.planned.saturating_sub(run.tiles),
+            tiles,
+            of: tiles + self.planned.saturating_sub(run.tiles),
             eta: run.eta,
+            frames: work.shots_done(),
+            of_frames: work.shots.len(),
         };
         self.emit(event);
     }
 
     fn take(&mut self, slot: usize, report: Report) -> Result<()> {
-        let Some(report) = self.hear_finish(slot, report) else { return Ok(()) };
+        let Some(report) = self.hear_finish(slot, report)? else { return Ok(()) };
         if let Some(error) = self.own_trouble(slot, &report) {
             return Err(error.clone());
         }
@@ -338,23 +309,41 @@ impl<'a, 'b> Control<'a, 'b> {
                 let part = if of > 0 { f64::from(done) / f64::from(of) } else { 0.0 };
                 self.feed(Input::Progress(slot, tile, part))
             }
-            Report::Rendered(tile, seconds) => {
+            Report::Rendered(tile, seconds, sync) => {
                 self.emit(Event::Rendered { slot, tile, seconds });
+                self.built(slot, tile, sync)?;
+                self.free(slot)?;
                 self.feed(Input::Rendered(slot, tile, seconds))
             }
             Report::Stored(tile, done) => self.stored(slot, &tile, done),
             Report::Cancelled(tile) => {
                 self.emit(Event::Cancelled { slot, tile });
+                self.free(slot)?;
                 self.feed(Input::Cancelled(slot, tile))
             }
             Report::Failed(tile, error) => {
                 let reason = error.to_string();
                 self.emit(Event::Failed { slot, tile, reason });
+                self.free(slot)?;
                 self.feed(Input::Failed(slot, tile, error))
             }
             Report::Lost(error) => self.lost(slot, error),
             other => self.met_report(slot, other),
         }
+    }
+
+    /// The slot renders nothing now: before the dispatcher knows, it may be lent to the finish of a shot.
+    fn free(&mut self, slot: usize) -> Result<()> {
+        self.seats[slot].rendering = false;
+        self.run_errands()
+    }
+
+    /// What it took to come from one picture to another says how much the next one will take.
+    fn built(&mut self, slot: usize, piece: u64, seconds: f64) -> Result<()> {
+        if self.seats[slot].new_picture && self.work.as_ref().is_some_and(|w| w.canvases.len() > 1) {
+            return self.feed(Input::Built(slot, piece, seconds));
+        }
+        Ok(())
     }
 
     /// What went wrong on this machine (its disk is full or cannot be written to): no other node helps with that.
@@ -382,7 +371,8 @@ impl<'a, 'b> Control<'a, 'b> {
             bytes: done.bytes,
             seconds: done.seconds,
         });
-        self.feed(Input::Stored(slot, tile.piece.id, done.seconds))
+        self.feed(Input::Stored(slot, tile.piece.id, done.seconds))?;
+        self.close_with(tile.piece.picture)
     }
 
     pub(super) fn record(&mut self, tile: &Tile, node: String, done: &TileDone) -> Result<TileRecord> {
@@ -413,8 +403,11 @@ impl<'a, 'b> Control<'a, 'b> {
             work.dir.append(&Record::Lost { node, reason, at: now() })?;
         }
         self.seats[slot].stage = Stage::Booting;
+        self.seats[slot].rendering = false;
+        self.seats[slot].picture = None;
         self.seats[slot].trouble = Some(error.clone());
-        if self.dispatch.is_some() {
+        // A dispatcher that has nothing more to hand out does not ask for anybody; a finish may.
+        if self.dispatch.is_some() && !self.complete {
             return self.feed(Input::Lost(slot, error));
         }
         self.lost_before_planning(slot, &error)
@@ -436,12 +429,18 @@ impl<'a, 'b> Control<'a, 'b> {
                 let Some(seat) = self.seats.get(slot) else { return Ok(()) };
                 if let Some(tile) = self.work.as_ref().and_then(|w| w.tile(piece, seat)) {
                     seat.order(Order::Render(Box::new(tile)));
+                    let seat = &mut self.seats[slot];
+                    seat.rendering = true;
+                    seat.new_picture = seat.picture.replace(piece.picture) != Some(piece.picture);
                     self.emit(Event::Began { slot, tile: piece.id, region: piece.region });
                 }
             }
             Action::Cancel(slot, piece) => self.seats[slot].order(Order::Cancel(piece)),
             Action::Discard(piece) => {
-                if let (Some(file), Some(work)) = (self.files.remove(&piece), self.work.as_mut()) {
+                let file = self.files.remove(&piece);
+                // A region that was rendered twice has one file, and the other one counts.
+                let file = file.filter(|file| !self.files.values().any(|other| other == file));
+                if let (Some(file), Some(work)) = (file, self.work.as_mut()) {
                     work.dir.append(&Record::Discarded { file: file.clone() })?;
                     work.tiles.retain(|t| t.file != file);
                     let _ = std::fs::remove_file(work.dir.tile(&file));
@@ -459,6 +458,17 @@ impl<'a, 'b> Control<'a, 'b> {
             Action::Fail(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// What is known of the slots.
+    fn models(&self) -> Vec<NodeModel> {
+        let several = self.work.as_ref().is_some_and(|w| w.canvases.len() > 1);
+        let model = |seat: &Seat| {
+            let model = super::meeting::model(seat);
+            // Every picture has to be built, not only the first.
+            if several { NodeModel { sync_s: seat.build_s, ..model } } else { model }
+        };
+        self.seats.iter().map(model).collect()
     }
 
     fn trouble(&self, slot: usize) -> (String, Option<String>) {
@@ -479,7 +489,7 @@ impl<'a, 'b> Control<'a, 'b> {
 
     /// Plans what is not finished and begins to hand it out.
     fn plan(&mut self) -> Result<()> {
-        let models: Vec<_> = self.seats.iter().map(super::meeting::model).collect();
+        let models = self.models();
         let Some(work) = self.work.as_mut() else { return Ok(()) };
         let plan = crate::plan::plan(self.meeting.planning(work), &models)?;
         work.dir.append(&Record::Planned {
@@ -500,6 +510,10 @@ impl<'a, 'b> Control<'a, 'b> {
         for slot in 0..self.seats.len() {
             match self.seats[slot].stage {
                 Stage::Ready => self.feed(Input::Ready(slot))?,
+                Stage::Booting if self.seats[slot].is_away() => {
+                    let error = self.seats[slot].trouble.clone();
+                    self.feed(Input::Away(slot, error.unwrap_or_else(|| Error::node("not to be reached"))))?;
+                }
                 Stage::Off => {
                     let error = self.seats[slot].trouble.clone();
                     let error = error.unwrap_or_else(|| Error::node("takes no part")).fatal();
@@ -529,6 +543,7 @@ impl<'a, 'b> Control<'a, 'b> {
             }))?;
         }
         self.emit(Event::Ready { slot });
-        self.feed(Input::Ready(slot))
+        self.feed(Input::Ready(slot))?;
+        self.run_errands()
     }
 }

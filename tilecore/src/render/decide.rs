@@ -116,10 +116,12 @@ impl Control<'_, '_> {
         let own = needs.format.as_deref().unwrap_or("PNG");
         let (tiles, written_as, picture) = formats(self.request, self.options, facts, own, typed.as_deref())?;
         if let Some(reason) = needs.refuse.first().filter(|_| tiles == TileFormat::Exr) {
-            return Err(Error::input(printable(&reason.text, 500)).remedy(reason.remedy.as_deref().map_or_else(
-                || "Change the scene, or accept a difference with --tile-format png.".into(),
-                |r| printable(r, 500),
-            )));
+            return Err(Error::input(printable(&reason.text, 500)).remedy(
+                reason.remedy.as_deref().map_or_else(
+                    || "Change the scene, or accept a difference with --tile-format png.".into(),
+                    |r| printable(r, 500),
+                ),
+            ));
         }
         let overlap = self.request.overlap.unwrap_or(needs.overlap).min(4096);
         self.meeting.overlap = Overlap(self.meeting.overlap.0.max(overlap));
@@ -157,8 +159,10 @@ fn cameras(request: &Request, facts: &Facts) -> Result<Vec<Option<String>>> {
     let scene = printable(&facts.scene, 100);
     match &request.cameras {
         Cameras::Own => Ok(vec![None]),
-        Cameras::All if facts.cameras.is_empty() => Err(Error::input(format!("the scene {scene} has no camera"))
-            .remedy("Add one in Blender and save the file.")),
+        Cameras::All if facts.cameras.is_empty() => {
+            Err(Error::input(format!("the scene {scene} has no camera"))
+                .remedy("Add one in Blender and save the file."))
+        }
         Cameras::All => Ok(facts.cameras.iter().cloned().map(Some).collect()),
         Cameras::Named(names) => {
             let mut wanted: Vec<Option<String>> = Vec::new();

@@ -10,23 +10,23 @@ use serde_json::json;
 
 use super::control::Control;
 use super::seat::{Seat, Stage};
-use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::shot::Shot;
+use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{Canvas, Work};
 use crate::blender::{Effective, Facts, Hello, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
-use crate::geometry::{Frame, Overlap};
 use crate::frames::Frames;
+use crate::geometry::{Frame, Overlap};
 use crate::job::{Identity, InputFile, Request, ShotIdentity};
 use crate::node::Device;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
 use crate::state::{Record, WorkDir, now};
 use crate::sync::{self, Inputs, Roots, Survey};
 
-/// Losses in a row before planning until a slot is given up.
-const LOSSES: u32 = 3;
+/// Seconds between tries to reach a slot that nobody counts on.
+const AWAY_S: f64 = 30.0;
 /// Steps from library to library.
 const SURVEYS: u32 = 64;
 /// Bytes of a tile's file per pixel, for the forecast only.
@@ -247,7 +247,7 @@ impl Control<'_, '_> {
             None => self.meeting.blender = Some(mine),
             Some(first) if *first != mine && !self.request.mixed_versions => {
                 let error = self.other_version(slot, first, &mine);
-                if self.work.is_none() || self.rendered == 0 {
+                if !self.seats[slot].late && (self.work.is_none() || self.rendered == 0) {
                     return Err(error);
                 }
                 self.seats[slot].trouble = Some(error.clone());
@@ -400,7 +400,13 @@ impl Control<'_, '_> {
         seat.stage = Stage::Measuring;
         if self.rendered == 0 {
             let tiles = work.dir.root().join("tiles");
-            seat.order(Order::Adopt(Box::new(AdoptOrder { have, canvases, closed, overlap: work.overlap, tiles })));
+            seat.order(Order::Adopt(Box::new(AdoptOrder {
+                have,
+                canvases,
+                closed,
+                overlap: work.overlap,
+                tiles,
+            })));
             return Ok(());
         }
         self.ready(slot)
@@ -556,16 +562,33 @@ impl Control<'_, '_> {
     pub(super) fn lost_before_planning(&mut self, slot: usize, error: &Error) -> Result<()> {
         let seat = &mut self.seats[slot];
         seat.losses += 1;
-        if !error.is_retryable() || seat.losses >= LOSSES {
+        if !error.is_retryable() {
             return self.lost_for_good(slot, error);
         }
-        let pause = f64::from(1 << seat.losses.min(6)) / 2.0;
+        if !self.seats.iter().any(|s| s.stage != Stage::Off && !s.is_away()) {
+            return self.give_up_on_all(slot);
+        }
+        let seat = &self.seats[slot];
+        let pause = if seat.is_away() { AWAY_S } else { f64::from(1 << seat.losses.min(6)) / 2.0 };
         seat.order(Order::Boot(Duration::from_secs_f64(pause)));
         let node = seat.name.clone();
         let (reason, remedy) = (error.to_string(), error.hint().map(str::to_owned));
         self.emit(Event::Lost { slot, node, reason, remedy, again_in: pause });
         self.scout_again(slot);
         Ok(())
+    }
+
+    /// Nobody was reached and nobody is on the way.
+    fn give_up_on_all(&mut self, last: usize) -> Result<()> {
+        for slot in (0..self.seats.len()).filter(|s| *s != last) {
+            if let (true, Some(error)) = (self.seats[slot].is_away(), self.seats[slot].trouble.clone()) {
+                self.lost_for_good(slot, &error)?;
+            }
+        }
+        match self.seats[last].trouble.clone() {
+            Some(error) => self.lost_for_good(last, &error),
+            None => self.anyone_left(),
+        }
     }
 
     /// Fails when no slot is left, with each one's reason.

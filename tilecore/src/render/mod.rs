@@ -12,7 +12,9 @@ mod measure;
 mod meeting;
 mod output;
 mod probe;
+mod roster;
 mod seat;
+mod seating;
 mod session;
 mod shot;
 mod slot;
@@ -22,8 +24,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::Sink;
+use crate::frames::Frames;
 use crate::geometry::Rect;
 use crate::job::Request;
 use crate::naming::Pattern;
@@ -32,6 +35,7 @@ use crate::plan::Plan;
 use crate::stitch::{Compression, Part};
 
 pub use format::Format;
+pub use roster::Roster;
 
 /// How the files of a job's pictures are called, where there may be several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,21 @@ pub enum Names {
     Pattern(Pattern),
     /// By the scene's own output path, as Blender would.
     Scene,
+}
+
+impl Names {
+    /// Whether several frames can have them, as far as that is known before a scene is.
+    fn check(&self, frames: &Frames) -> Result<()> {
+        match (self, frames) {
+            (Self::Pattern(pattern), Frames::These(frames))
+                if frames.len() > 1 && !pattern.tells_frames() =>
+            {
+                Err(Error::input(format!("{} frames would be written to one file", frames.len()))
+                    .remedy("Put #### into -o for the number of the frame, for example -o 'shot_####.png'."))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Where the result goes and what is kept.
@@ -73,6 +92,8 @@ pub struct Options {
     pub bench: Option<PathBuf>,
     /// Render only these regions of the first picture, which do not overlap, and leave them as tiles.
     pub only: Option<Vec<Rect>>,
+    /// Changes to who takes part while it runs.
+    pub roster: Roster,
 }
 
 impl Options {
@@ -96,6 +117,7 @@ impl Options {
             measure: false,
             bench: None,
             only: None,
+            roster: Roster::new(),
         }
     }
 }

@@ -57,7 +57,16 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) fn new(slot: &'a Slot, worker: &'a mut Worker) -> Self {
-        Self { end: None, cold: true, slot, worker, running: None, fetching: None, postponed: None, heard: Instant::now() }
+        Self {
+            end: None,
+            cold: true,
+            slot,
+            worker,
+            running: None,
+            fetching: None,
+            postponed: None,
+            heard: Instant::now(),
+        }
     }
 
     /// Serves until told to stop or to start over (`Ok`), or until the link is gone.

@@ -64,7 +64,8 @@ pub(super) fn check_paths(shots: &mut [Shot]) -> Result<()> {
     folders.dedup();
     for folder in folders {
         std::fs::create_dir_all(folder).at("create", folder).map_err(|e| {
-            Error::input(e.to_string()).remedy("Choose another place with -o, or make the directory writable.")
+            Error::input(e.to_string())
+                .remedy("Choose another place with -o, or make the directory writable.")
         })?;
     }
     for shot in shots.iter() {

@@ -125,6 +125,8 @@ pub(super) enum Report {
     Cancelled(u64),
     Failed(u64, Error),
     Finished(Vec<FinishedFile>),
+    /// A shot is stitched, with so many tiles that hold pixels that are not a number; no slot's own report.
+    Stitched(usize, Result<usize>),
     /// An order other than a tile failed, the link lives.
     Refused(Error),
     /// The link is gone.
@@ -162,7 +164,11 @@ impl Slot {
                     let mut next = Some(pause);
                     while let Some(pause) = next.take() {
                         if !self.pause(pause) {
-                            return;
+                            if self.aborted() {
+                                return;
+                            }
+                            // The order that ended the wait comes next.
+                            break;
                         }
                         match self.session() {
                             Ok(End::Stopped) => return,

@@ -96,14 +96,17 @@ impl Work {
     /// Pixels that are finished.
     pub(super) fn done_area(&self) -> u64 {
         let closed = self.closed();
-        let written: u64 = closed.iter().filter_map(|p| self.canvases.get(*p as usize)).map(|c| c.region.area()).sum();
-        written + self.tiles.iter().filter(|t| !closed.contains(&t.picture)).map(|t| t.region.area()).sum::<u64>()
+        let written: u64 =
+            closed.iter().filter_map(|p| self.canvases.get(*p as usize)).map(|c| c.region.area()).sum();
+        written
+            + self.tiles.iter().filter(|t| !closed.contains(&t.picture)).map(|t| t.region.area()).sum::<u64>()
     }
 
     /// Forgets a written shot's tiles, files and all.
     pub(super) fn put_away(&mut self, shot: usize) {
         let Some(pictures) = self.shots.get(shot).map(|s| s.canvases.clone()) else { return };
-        let (gone, kept) = std::mem::take(&mut self.tiles).into_iter().partition(|t| pictures.contains(&t.picture));
+        let (gone, kept) =
+            std::mem::take(&mut self.tiles).into_iter().partition(|t| pictures.contains(&t.picture));
         self.tiles = kept;
         let gone: Vec<TileRecord> = gone;
         self.put_away += gone.len();

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &cli::Clean) -> Result<ExitCode> {
         Keep { days: f64::from(args.days), bytes: args.keep }
     };
     let cancel = Cancel::new();
-    super::on_interrupt(&cancel)?;
+    crate::signals::stop(&cancel)?;
     let all = check::clean(&nodes, keep, &|| !cancel.drains(), &mut |cleaned| {
         if args.json {
             return;

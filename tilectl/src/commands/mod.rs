@@ -14,7 +14,6 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use tilecore::render::Cancel;
 use tilecore::stitch::Compression;
 use tilecore::{Error, Result};
 
@@ -44,13 +43,6 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Ctrl-C and SIGTERM: once drains, twice stops at once.
-fn on_interrupt(cancel: &Cancel) -> Result<()> {
-    let cancel = cancel.clone();
-    ctrlc::set_handler(move || cancel.stop())
-        .map_err(|e| Error::render(format!("cannot watch for Ctrl-C: {e}")))
 }
 
 fn compression(name: &str) -> Compression {

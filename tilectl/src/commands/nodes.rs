@@ -1,10 +1,14 @@
 //! `tilectl nodes`: which nodes there are, and what each is like or needs.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use tilecore::check::{self, Health};
+use tilecore::config::Config;
 use tilecore::node::{NodeSpec, Place};
 use tilecore::render::Cancel;
+use tilecore::state::Errand;
 use tilecore::{Error, Result};
 
 use crate::cli;
@@ -12,10 +16,21 @@ use crate::farm::Farm;
 use crate::fault::sentence;
 use crate::show::{bytes, duration};
 
+/// A render looks for errands several times a second.
+const TAKEN: Duration = Duration::from_secs(10);
+
 pub(crate) fn run(command: &cli::NodesCommand) -> Result<ExitCode> {
     match command {
         cli::NodesCommand::Check(args) => check(args),
         cli::NodesCommand::List(args) => list(args),
+        cli::NodesCommand::Add(args) => {
+            // What cannot be a node is said here, not by the render.
+            Config::load(None, None)?.specs(&[&args.node])?;
+            leave(&args.job, &Errand::Add(args.node.clone()))
+        }
+        cli::NodesCommand::Remove(args) => leave(&args.job, &Errand::Remove(args.node.clone())),
+        cli::NodesCommand::Pause(args) => leave(&args.job, &Errand::Pause(args.node.clone())),
+        cli::NodesCommand::Resume(args) => leave(&args.job, &Errand::Resume(args.node.clone())),
     }
 }
 
@@ -24,7 +39,7 @@ fn check(args: &cli::NodesQuery) -> Result<ExitCode> {
     let nodes = farm.nodes()?;
     let width = farm.specs.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
     let cancel = Cancel::new();
-    super::on_interrupt(&cancel)?;
+    crate::signals::stop(&cancel)?;
     let all = check::check(&nodes, &|| !cancel.drains());
     if cancel.drains() {
         return Err(Error::interrupted("stopped"));
@@ -41,6 +56,21 @@ fn check(args: &cli::NodesQuery) -> Result<ExitCode> {
             .remedy("Name one with --node, for example --node local, or enable one in the configuration."));
     }
     Ok(if all.iter().all(|h| h.usable) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Leaves an errand for the render and waits until it was taken.
+fn leave(job: &Path, errand: &Errand) -> Result<ExitCode> {
+    let file = errand.leave(job)?;
+    let until = Instant::now() + TAKEN;
+    while file.exists() {
+        if Instant::now() > until {
+            let _ = std::fs::remove_file(&file);
+            return Err(Error::render(format!("the render in {} does not answer", job.display()))
+                .remedy("See whether it still runs (tilectl status), and try again."));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One node on one line; what is wrong and what to do on the lines below.

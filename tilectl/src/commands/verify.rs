@@ -16,7 +16,7 @@ pub(crate) fn run(args: &cli::Verify) -> Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(|| tilecore::state::now().to_bits());
     let check = Check { rects: args.rects as usize, seed, whole: args.whole };
     let cancel = Cancel::new();
-    super::on_interrupt(&cancel)?;
+    crate::signals::stop(&cancel)?;
     let mut show = show::new(&args.output_style);
     let verdict = verify(&dir, &farm.nodes()?, &check, &cancel, &mut |event| show.event(&event));
     show.end();

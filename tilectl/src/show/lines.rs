@@ -1,5 +1,6 @@
 //! Plain log lines, for when standard error is no terminal.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use tilecore::events::Event;
@@ -62,7 +63,8 @@ impl Show for Lines {
             self.told = Some(Instant::now());
         }
         if let Some(text) = line(event, &self.names, self.verbose) {
-            eprintln!("[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
+            // A render outlives its terminal.
+            let _ = writeln!(std::io::stderr(), "[{:>7.1}] {text}", self.began.elapsed().as_secs_f64());
         }
     }
 }
@@ -100,6 +102,9 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
             }
             text
         }
+        Event::Shots { of, done: 0 } => format!("{of} pictures to render"),
+        Event::Shots { of, done } => format!("{of} pictures, {done} of them are there already"),
+        Event::Shot { output, done, of, .. } => format!("{done}/{of}: {}", output.display()),
         Event::Adopted { tiles, .. } => format!("{tiles} tiles of an earlier run are still good"),
         Event::Planned { tiles, seconds, table } => {
             let time = seconds.map_or_else(String::new, |s| format!(", about {}", duration(s)));
@@ -121,9 +126,10 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
             "{node} takes no further part: {reason}{}",
             remedy.as_ref().map_or_else(String::new, |r| format!(" ({r})"))
         ),
-        Event::Progress { done, tiles, eta, .. } => format!(
-            "{:.0} %, {tiles} tiles done{}",
+        Event::Progress { done, tiles, eta, frames, of_frames, .. } => format!(
+            "{:.0} %, {}{}",
             100.0 * done,
+            super::finished(*tiles, *frames, *of_frames),
             eta.map_or_else(String::new, |s| format!(", {} to go", duration(s)))
         ),
         Event::Warning { text } => format!("note: {text}"),

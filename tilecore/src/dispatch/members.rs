@@ -1,0 +1,76 @@
+//! Who takes part: slots that join, pause, leave, or stay away until their machine is up again.
+
+use super::machine::Dispatch;
+use super::slot::{Slot, State};
+use super::{Action, SlotId, backoff};
+use crate::error::Error;
+use crate::plan::{NodeModel, fill};
+
+/// What the user wants of a slot besides rendering.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To render.
+    #[default]
+    Work,
+    /// To finish its tile and wait.
+    Pause,
+    /// To finish its tile and take no further part.
+    Leave,
+}
+
+impl Dispatch {
+    pub(super) fn joined(&mut self, now: f64, model: &NodeModel) {
+        let all: Vec<NodeModel> = self.slots.iter().map(|s| s.model.clone()).chain([model.clone()]).collect();
+        if let Some(model) = fill(&all).0.pop() {
+            let state = State::Starting { since: now, expected: now + model.ready_s() };
+            let mut slot = Slot::new(model, self.bytes_per_pixel, state);
+            if !slot.model.known && self.slots.iter().any(|s| s.model.known) {
+                slot.speed.like_others();
+            }
+            self.slots.push(slot);
+            self.changed();
+        }
+    }
+
+    /// From now on the slot works, pauses or leaves, each from its next tile on. Who leaves is not asked back.
+    pub(super) fn wish(&mut self, now: f64, slot: SlotId, wish: Wish, actions: &mut Vec<Action>) {
+        let Some(s) = self.slots.get_mut(slot).filter(|s| !s.retired() && s.wish != Wish::Leave) else {
+            return;
+        };
+        s.wish = wish;
+        if wish == Wish::Work {
+            self.rest(slot);
+        } else {
+            self.idle.remove(&slot);
+        }
+        self.changed();
+        self.see_off(actions);
+        self.call_reserve(now, actions);
+    }
+
+    /// Lets go who wants to leave and has nothing left to do.
+    pub(super) fn see_off(&mut self, actions: &mut Vec<Action>) {
+        for slot in 0..self.slots.len() {
+            let s = &self.slots[slot];
+            if s.wish == Wish::Leave && s.running.is_none() && s.delivering.is_empty() {
+                self.retire(slot, "left the job".into(), actions);
+            }
+        }
+    }
+
+    pub(super) fn away(&mut self, slot: SlotId, error: Error, actions: &mut Vec<Action>) {
+        if let Some(s) = self.slots.get_mut(slot).filter(|s| !s.retired()) {
+            s.last_error = Some(error);
+            s.troubles = self.options.troubles.max(1);
+            self.stay_away(slot, actions);
+        }
+    }
+
+    /// The slot's machine cannot be reached: the job goes on without it, and it is welcome when it is up again.
+    pub(super) fn stay_away(&mut self, slot: SlotId, actions: &mut Vec<Action>) {
+        let wait = backoff::delay(self.options.seed, slot, self.slots[slot].troubles);
+        self.slots[slot].state = State::Away;
+        self.changed();
+        actions.push(Action::Reconnect(slot, wait));
+    }
+}

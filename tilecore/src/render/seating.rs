@@ -1,0 +1,150 @@
+//! Nodes become slots with a thread each, at the start of a run and while it goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::unbounded;
+
+use super::control::Control;
+use super::roster::Change;
+use super::seat::{Seat, Stage};
+use super::slot::{Order, Slot};
+use crate::dispatch::{Input, SlotId};
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::node::Node;
+
+impl Control<'_, '_> {
+    /// One thread per slot of all nodes.
+    pub(super) fn seat_all(&mut self, nodes: &[Arc<dyn Node>]) -> Result<()> {
+        for node in nodes.iter().filter(|n| n.spec().enabled) {
+            if self.names.iter().any(|name| name == node.name()) {
+                return Err(Error::input(format!("two nodes are called `{}`", node.name()))
+                    .remedy("Give one of them another name with name=…."));
+            }
+            self.seat(node)?;
+        }
+        if self.seats.is_empty() {
+            return Err(Error::input("no node takes part")
+                .remedy("Name one with --node, for example --node local, or enable one in the config."));
+        }
+        Ok(())
+    }
+
+    /// One thread per slot of a node; nothing is connected yet.
+    fn seat(&mut self, node: &Arc<dyn Node>) -> Result<()> {
+        let spec = node.spec();
+        let number_of_node = self.names.len();
+        self.names.push(spec.name.clone());
+        for number in 0..spec.slots {
+            let index = self.seats.len();
+            let (orders, inbox) = unbounded();
+            let name =
+                if spec.slots > 1 { format!("{}#{}", spec.name, number + 1) } else { spec.name.clone() };
+            let slot = Slot {
+                index,
+                node: Arc::clone(node),
+                run: self.run.clone(),
+                job: Arc::clone(&self.job),
+                orders: inbox,
+                reports: self.reporting.clone(),
+                abort: Arc::clone(&self.abort),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("slot {name}"))
+                .spawn(move || slot.run())
+                .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
+            self.threads.push(thread);
+            self.seats.push(Seat {
+                name,
+                node: number_of_node,
+                device: spec.device,
+                threads: spec.threads,
+                orders,
+                stage: Stage::Booting,
+                queued: false,
+                hello: None,
+                start_s: 0.0,
+                sync_s: 0.0,
+                build_s: 0.0,
+                rate: None,
+                fixed_s: None,
+                patches: Vec::new(),
+                losses: 0,
+                rendering: false,
+                picture: None,
+                new_picture: false,
+                late: self.work.is_some(),
+                trouble: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Connects a slot.
+    pub(super) fn boot(&mut self, slot: SlotId) {
+        let node = self.seats[slot].name.clone();
+        self.emit(Event::Connecting { slot, node });
+        self.seats[slot].order(Order::Boot(Duration::ZERO));
+    }
+
+    /// Carries out what was asked of the members meanwhile.
+    pub(super) fn change_members(&mut self) -> Result<()> {
+        let mut changes = Vec::new();
+        if self.dispatch.is_some() {
+            changes.append(&mut self.deferred);
+        }
+        changes.extend(std::iter::from_fn(|| self.options.roster.next()));
+        for change in changes {
+            match change {
+                other if self.dispatch.is_none() && !matches!(other, Change::Add(_)) => {
+                    self.deferred.push(other);
+                }
+                Change::Add(node) => self.add(&node)?,
+                Change::Remove(name) => self.each_of(Some(&name), "removed", Input::Leave)?,
+                Change::Pause(name) => self.each_of(name.as_deref(), "paused", Input::Hold)?,
+                Change::Resume(name) => self.each_of(name.as_deref(), "resumed", Input::Release)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, node: &Arc<dyn Node>) -> Result<()> {
+        let taken = self.names.iter().position(|name| name == node.name());
+        let present = |at| self.seats.iter().any(|s| s.node == at && s.stage != Stage::Off);
+        if taken.is_some_and(present) {
+            let text = format!("A node called {} takes part already: it is not added again.", node.name());
+            self.emit(Event::Warning { text });
+            return Ok(());
+        }
+        if let Some(old) = taken {
+            // It left, and is back.
+            self.names[old].clear();
+        }
+        let first = self.seats.len();
+        self.seat(node)?;
+        for slot in first..self.seats.len() {
+            let model = super::meeting::model(&self.seats[slot]);
+            self.feed(Input::Joined(model))?;
+            self.boot(slot);
+        }
+        Ok(())
+    }
+
+    /// Tells the dispatcher about every slot of a node, or of all.
+    fn each_of(&mut self, name: Option<&str>, what: &str, input: fn(SlotId) -> Input) -> Result<()> {
+        let is_it = |seat: &Seat| {
+            seat.stage != Stage::Off
+                && name.is_none_or(|name| self.names[seat.node] == name || seat.name == name)
+        };
+        let meant: Vec<SlotId> = (0..self.seats.len()).filter(|s| is_it(&self.seats[*s])).collect();
+        if let (true, Some(name)) = (meant.is_empty(), name) {
+            let text = format!("No node called {name} takes part: nothing is {what}.");
+            self.emit(Event::Warning { text });
+        }
+        for slot in meant {
+            self.feed(input(slot))?;
+        }
+        Ok(())
+    }
+}
