@@ -143,11 +143,16 @@ impl Pattern {
 /// Then.
 pub fn refuse_movie(path: &Path) -> Result<()> {
     match extension(path) {
-        Some(e) if MOVIES.contains(&e.to_ascii_lowercase().as_str()) => {
+        Some(e) if is_movie(&e) => {
             Err(movie(&format!("{e} is a movie")))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether only movies have this extension.
+pub(crate) fn is_movie(extension: &str) -> bool {
+    MOVIES.contains(&extension.to_ascii_lowercase().as_str())
 }
 
 /// Movies are not rendered in parts; what to do instead.
