@@ -143,9 +143,7 @@ impl Pattern {
 /// Then.
 pub fn refuse_movie(path: &Path) -> Result<()> {
     match extension(path) {
-        Some(e) if is_movie(&e) => {
-            Err(movie(&format!("{e} is a movie")))
-        }
+        Some(e) if is_movie(&e) => Err(movie(&format!("{e} is a movie"))),
         _ => Ok(()),
     }
 }

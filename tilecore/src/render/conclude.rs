@@ -133,6 +133,9 @@ impl Control<'_, '_> {
         if let Some(work) = self.work.as_mut() {
             work.dir.append(&Record::Done { output: output.clone(), sha256, seconds, at: now() })?;
         }
+        if pictures.len() > 1 {
+            self.tell_progress();
+        }
         self.emit(Event::Done { output: output.clone(), seconds, tiles, adopted, speedup: None });
         Ok(Outcome { output, pictures, files, tiles, adopted, seconds, parts: Vec::new() })
     }
