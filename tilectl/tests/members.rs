@@ -96,7 +96,12 @@ fn a_node_joins_pauses_and_leaves_by_command() {
 fn configure(path: &Path, blender: &Blender, names: &[&str]) {
     let nodes: Vec<String> = names
         .iter()
-        .map(|name| format!("(name: {name:?}, host: \"local\", threads: 1, blender: {:?})", blender.program))
+        .map(|name| {
+            format!(
+                "(name: {name:?}, host: \"local\", threads: 1, blender: \"{}\")",
+                blender.program.display()
+            )
+        })
         .collect();
     std::fs::write(path, format!("(nodes: [{}])", nodes.join(", "))).unwrap();
 }
