@@ -24,6 +24,7 @@ pub mod job;
 pub mod naming;
 pub mod node;
 pub mod plan;
+pub mod queue;
 pub mod render;
 pub mod report;
 pub mod state;

@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Measure how fast the nodes are
     Bench(Bench),
+    /// Let jobs wait for the nodes: add, list, run, suspend, resume, priority, remove
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Say how far a job is, from its work directory
     Status(Status),
     /// Stitch the tiles of a work directory, or loose tiles, into one picture
@@ -341,6 +344,91 @@ pub(crate) struct Init {
     /// Fill in the hosts of ~/.ssh/config that can be reached
     #[arg(long)]
     pub(crate) ssh_hosts: bool,
+}
+
+/// Where the queue is.
+#[derive(Debug, Args)]
+pub(crate) struct QueueDir {
+    /// Directory of the queue, if not ~/.local/state/tilectl/queue
+    #[arg(long, value_name = "DIR")]
+    pub(crate) queue: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Add a job: what would follow `tilectl render`
+    #[command(after_help = QUEUE_EXAMPLES)]
+    Add(QueueAdd),
+    /// List the jobs in the order in which they are rendered
+    List(QueueList),
+    /// Render the jobs, one after the other; those of a higher priority take the nodes at once
+    Run(QueueRun),
+    /// Stop a job after the tiles that run, and let the others go on
+    Suspend(QueueJob),
+    /// Let a suspended or failed job wait for its turn again
+    Resume(QueueJob),
+    /// Give a job another priority: higher ones come first
+    Priority(QueuePriority),
+    /// Take a job out of the queue
+    Remove(QueueJob),
+}
+
+const QUEUE_EXAMPLES: &str = "Examples:
+  tilectl queue add film.blend --frames 1-250 --node local --node me@server
+  tilectl queue add --priority 5 still.blend --frame 1
+  tilectl queue run --watch ~/jobs";
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueAdd {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Higher ones are rendered first, and at once
+    #[arg(long, value_name = "P", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) priority: i32,
+    /// The .blend file and flags as for `tilectl render`
+    #[arg(value_name = "FILE.blend", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueList {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueRun {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Wait for jobs that are dropped into this directory as files, until stopped
+    #[arg(long, value_name = "DIR")]
+    pub(crate) watch: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueJob {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Number of the job
+    #[arg(value_name = "N")]
+    pub(crate) id: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueuePriority {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Number of the job
+    #[arg(value_name = "N")]
+    pub(crate) id: u64,
+    /// Its priority
+    #[arg(value_name = "P", allow_negative_numbers = true)]
+    pub(crate) priority: i32,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ mod commands;
 mod farm;
 mod fault;
 mod members;
+mod runner;
 mod show;
 mod signals;
 mod target;

@@ -18,7 +18,7 @@ use crate::{cli, show};
 pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     let cancel = Cancel::new();
     crate::signals::stop(&cancel)?;
-    let outcome = go(args, &cancel)?;
+    let outcome = go(args, &args.output_style, &cancel)?;
     if !args.output_style.json {
         for picture in &outcome.pictures {
             println!("{}", picture.display());
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
 }
 
 /// Renders until it is done or told to stop.
-pub(crate) fn go(args: &cli::Render, cancel: &Cancel) -> Result<Outcome> {
+pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) -> Result<Outcome> {
     Request::new(&args.scene.file, 0).check()?;
     let farm = Farm::new(&args.nodes, Some(&args.scene.file), args.threads)?;
     let defaults = &farm.config.defaults;
@@ -62,7 +62,7 @@ pub(crate) fn go(args: &cli::Render, cancel: &Cancel) -> Result<Outcome> {
     let listed = args.nodes.nodes.is_empty();
     let work_dir = options.work_dir.clone();
     let members = Members::watch(&farm, listed, args.threads, work_dir, &options.roster)?;
-    let mut show = show::new(&args.output_style);
+    let mut show = show::new(style);
     let outcome = render::run(&request, &nodes, &options, cancel, &mut |event| show.event(&event));
     show.end();
     drop(members);
