@@ -12,6 +12,7 @@ pub mod bench;
 pub mod blender;
 pub mod check;
 pub mod config;
+pub mod discovery;
 pub mod dispatch;
 pub mod error;
 pub mod events;

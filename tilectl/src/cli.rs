@@ -437,6 +437,8 @@ pub(crate) enum NodesCommand {
     Check(NodesQuery),
     /// Print the nodes that take part, without reaching them
     List(NodesQuery),
+    /// Find machines that could be nodes: those that announce SSH nearby, and the hosts of ~/.ssh/config
+    Discover(NodesDiscover),
     /// Have a node join a render that is running
     Add(NodesChange),
     /// Have a node leave a running render once it has finished its tiles
@@ -445,6 +447,22 @@ pub(crate) enum NodesCommand {
     Pause(NodesHold),
     /// Have a node, or all, go on
     Resume(NodesHold),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesDiscover {
+    /// Also log in, where that works by itself, and see which have Blender
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Seconds to wait for answers from the network
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
+    pub(crate) wait: f64,
+    /// Ask nobody nearby, only read ~/.ssh/config
+    #[arg(long)]
+    pub(crate) no_dns: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

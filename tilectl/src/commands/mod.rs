@@ -2,6 +2,7 @@
 
 mod bench;
 mod clean;
+mod discover;
 mod init;
 mod map;
 mod nodes;
