@@ -191,9 +191,8 @@ fn cases() -> Vec<Case> {
     with("one is four times slower from 25 s on", "suzanne", 60.0, &[1.0; 4], &|c| {
         c.world.nodes[1].faults = vec![Fault::Speed { at: 25.0, factor: 0.25 }];
     });
-    with("one removed, one tile fails", "suzanne", 60.0, &[1.0; 5], &|c| {
-        c.world.user = vec![(20.0, Input::Removed(4))];
-        c.world.nodes[4].faults = vec![Fault::Death { at: 20.0, back_s: None }];
+    with("one leaves, one tile fails", "suzanne", 60.0, &[1.0; 5], &|c| {
+        c.world.user = vec![(20.0, Input::Leave(4))];
         c.world.nodes[0].faults = vec![Fault::Failure { at: 10.0 }];
     });
     with("6 frames, growing cost", "explosion", 25.0, &[1.0, 1.0, 2.0, 3.0], &|c| {

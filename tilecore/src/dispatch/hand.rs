@@ -17,7 +17,7 @@ pub const MOST_OVERHEAD: f64 = 0.2;
 /// The same where a still smaller tile is the only way to be done in time.
 const LAST_OVERHEAD: f64 = 0.5;
 /// How many standard deviations late a tile may be and still end before everything else.
-const CAUTION: f64 = 2.0;
+const CAUTION: f64 = 3.0;
 /// A waiting part that is larger than wanted by no more than this is taken whole.
 const NEAR: f64 = 1.3;
 

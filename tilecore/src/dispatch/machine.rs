@@ -266,10 +266,6 @@ impl Dispatch {
             }
             Input::Drain => self.phase = Phase::Draining,
             Input::Joined(model) => self.joined(now, &model),
-            Input::Removed(slot) => {
-                self.retire(slot, "removed by the user".into(), actions);
-                self.call_reserve(now, actions);
-            }
             Input::Away(slot, error) => self.away(slot, error, actions),
             Input::Leave(slot) => self.wish(now, slot, Wish::Leave, actions),
             Input::Hold(slot) => self.wish(now, slot, Wish::Pause, actions),

@@ -80,8 +80,6 @@ pub enum Input {
     Joined(NodeModel),
     /// The slot could not be reached before the plan was made; it is tried again, but not counted on.
     Away(SlotId, Error),
-    /// The slot shall take no further part: what it renders is finished elsewhere.
-    Removed(SlotId),
     /// The slot shall take no further part once it has finished what it renders.
     Leave(SlotId),
     /// The slot shall wait once it has finished what it renders.

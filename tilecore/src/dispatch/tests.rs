@@ -140,7 +140,8 @@ fn reports_about_what_nobody_asked_for_change_nothing() {
         Input::Lost(99, Error::node("x")),
         Input::Cancelled(0, 7),
         Input::Progress(0, 0, f64::NAN),
-        Input::Removed(99),
+        Input::Leave(99),
+        Input::Away(99, Error::node("x")),
     ] {
         assert!(d.on(0.0, input).is_empty());
     }

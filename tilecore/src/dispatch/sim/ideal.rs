@@ -1,6 +1,7 @@
 //! The time nobody can beat: every slot busy from when it is ready, work cut at will, and everything known before.
 
 use super::World;
+use crate::dispatch::{Input, SlotId};
 
 /// Seconds in which the regions' pixels could be rendered and delivered at the very earliest.
 ///
@@ -66,13 +67,22 @@ fn rendered(seconds: f64, sync_s: f64, rate: f64, pictures: &[f64]) -> f64 {
     pictures.iter().enumerate().map(with).fold(0.0, f64::max)
 }
 
+/// When the user lets a slot go. The tile that it still finishes then is not counted: one more reason why real runs can
+/// do without it.
+fn leaves_at(world: &World, slot: SlotId) -> f64 {
+    let leaves = world.user.iter().filter(|(_, input)| matches!(input, Input::Leave(s) if *s == slot));
+    leaves.map(|(at, _)| *at).fold(f64::INFINITY, f64::min)
+}
+
 fn done_by(world: &World, end: f64, costliest: &[(f64, f64)], pictures: &[f64]) -> f64 {
     world
         .nodes
         .iter()
-        .map(|node| {
+        .enumerate()
+        .map(|(slot, node)| {
             let mut cost = 0.0;
             for (from, to) in node.alive(end) {
+                let to = to.min(leaves_at(world, slot));
                 let ready = node.done_at(from, node.model.ready_s());
                 if ready >= to {
                     continue;
