@@ -141,7 +141,8 @@ impl Heard {
             let host = host.trim_end_matches('.');
             let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
             // It becomes part of a command line: names that could be options or worse are nobody's.
-            let fits = host.chars().all(plain) && !host.starts_with('-') && host.ends_with(".local");
+            let local = host.strip_suffix(".local").is_some_and(|h| !h.is_empty());
+            let fits = local && host.chars().all(plain) && !host.starts_with('-');
             let end = instance.to_ascii_lowercase().find(&format!(".{SERVICE}")).unwrap_or(instance.len());
             let name = crate::blender::printable(instance.get(..end).unwrap_or(instance), 60);
             let addresses = self.addresses.get(host).into_iter().flatten().copied().collect();

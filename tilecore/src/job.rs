@@ -155,6 +155,13 @@ pub struct ShotIdentity {
     pub pictures: u32,
 }
 
+impl ShotIdentity {
+    /// How many scenes are rendered for it, within reason: state files can say anything.
+    pub fn count(&self) -> u32 {
+        self.pictures.clamp(1, 64)
+    }
+}
+
 /// Everything that decides what the pixels are. Two jobs with equal identity have equal tiles.
 ///
 /// Where a job has several shots, what is said of scene, camera, frame, size, region and format is that of the first.
@@ -203,7 +210,7 @@ impl Identity {
         if self.shots.is_empty() {
             return vec![self.region; self.pictures.len().max(1)];
         }
-        self.shots.iter().flat_map(|s| vec![s.region; s.pictures.max(1).min(64) as usize]).collect()
+        self.shots.iter().flat_map(|s| vec![s.region; s.count() as usize]).collect()
     }
 
     /// A name for it: 32 hexadecimal digits.

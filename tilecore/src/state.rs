@@ -355,7 +355,8 @@ impl WorkDir {
         for entry in std::fs::read_dir(root).at("read", root)?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             // What a finish left behind that was cut short.
-            if (name.starts_with("frame") && name.ends_with(".exr")) || name.starts_with("finished-") {
+            let stitched = name.strip_suffix(".exr").is_some_and(|n| n.starts_with("frame"));
+            if stitched || name.starts_with("finished-") {
                 let _ = std::fs::remove_file(entry.path());
             }
         }

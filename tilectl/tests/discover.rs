@@ -8,12 +8,11 @@ use support::sshd::user;
 #[test]
 fn hosts_of_the_ssh_configuration_are_offered_and_checked_only_when_asked() {
     let farm = Farm::start();
-    let config = farm
-        .servers
-        .iter()
-        .zip(["alpha", "beta"])
-        .map(|(s, name)| format!("Host {name}\n  HostName 127.0.0.1\n  Port {}\n  User {}\n", s.port, user()))
-        .collect::<String>();
+    let host = |name: &str, port| {
+        let user = user();
+        format!("Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n")
+    };
+    let config = host("alpha", farm.servers[0].port) + &host("beta", farm.servers[1].port);
     farm.home.write("config", &config);
     let discover = |more: &[&str]| farm.world.run([&["nodes", "discover", "--no-dns"], more].concat());
     let plain = discover(&[]).expect(0).stdout;

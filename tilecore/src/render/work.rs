@@ -50,7 +50,9 @@ impl Work {
             let sound = history.map(|h| self.dir.sound_shots(h)).unwrap_or_default();
             for (shot, path) in sound {
                 let shot = self.shots.get_mut(shot as usize).filter(|s| s.path == path);
-                shot.into_iter().for_each(|s| s.stage = Stage::Done);
+                if let Some(shot) = shot {
+                    shot.stage = Stage::Done;
+                }
             }
         }
         for shot in self.shots.iter_mut().filter(|s| skip_existing && s.path.is_file()) {

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
     let closed: Vec<u32> = (0u32..)
         .zip(&job.shots)
         .flat_map(|(at, shot)| {
-            let range = first..first + shot.pictures;
+            let range = first..first + shot.count();
             first = range.end;
             if written.contains(&at) { range } else { 0..0 }
         })
