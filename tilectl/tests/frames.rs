@@ -207,7 +207,7 @@ fn what_cannot_be_many_pictures_is_refused_before_it_renders() {
         ),
         (
             &["--frames", "1-2", "--camera", "Gone", "-o", "x#.png"],
-            "no camera Gone; it has Front",
+            "no camera 'Gone'; it has 'Front'",
             "--camera",
         ),
         (&["--frames", "1-2", "--scene", "Gone"], "no scene 'Gone'", "--scene"),

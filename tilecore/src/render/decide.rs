@@ -153,7 +153,7 @@ impl Control<'_, '_> {
 /// The cameras of a scene that are asked for.
 fn cameras(request: &Request, facts: &Facts) -> Result<Vec<Option<String>>> {
     let have = || {
-        let names: Vec<String> = facts.cameras.iter().map(|c| printable(c, 60)).collect();
+        let names: Vec<String> = facts.cameras.iter().map(|c| format!("'{}'", printable(c, 60))).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
     let scene = printable(&facts.scene, 100);
@@ -169,7 +169,7 @@ fn cameras(request: &Request, facts: &Facts) -> Result<Vec<Option<String>>> {
             for name in names {
                 if !facts.cameras.contains(name) {
                     return Err(Error::input(format!(
-                        "the scene {scene} has no camera {}; it has {}",
+                        "the scene '{scene}' has no camera '{}'; it has {}",
                         printable(name, 60),
                         have()
                     ))
