@@ -420,7 +420,7 @@ impl WorkDir {
     /// Those finished tiles whose file is still what was recorded.
     pub fn sound_tiles(&self, history: &History) -> Vec<TileRecord> {
         use rayon::prelude::*;
-        history
+        let sound: Vec<TileRecord> = history
             .tiles()
             .into_par_iter()
             .filter(|tile| {
@@ -431,7 +431,10 @@ impl WorkDir {
                     && crate::sync::sha256_of(&path).is_ok_and(|sha256| sha256 == tile.sha256)
             })
             .cloned()
-            .collect()
+            .collect();
+        // Two nodes may have rendered the same piece, and the run may have ended before one of them was discarded.
+        let mut seen = std::collections::HashSet::new();
+        sound.into_iter().filter(|tile| seen.insert((tile.picture, tile.region))).collect()
     }
 }
 

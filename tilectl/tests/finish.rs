@@ -113,7 +113,7 @@ fn verify_counts_what_was_changed_by_hand() {
     assert!(ended.stdout.starts_with("0 of 57600 pixels differ"), "{}", ended.stdout);
     // One bit of one channel in ten pixels of one tile.
     let tiles = world.at("v.png.tiles/tiles");
-    let middle = tiles.join("p0-x106-y60-107x60.png");
+    let middle = tiles.join("p0-x106-y60-107x60-s0.png");
     let text = std::fs::read(&middle).unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(text)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];

@@ -103,11 +103,9 @@ fn frames_on_two_nodes_are_those_of_blenders_own_animation_even_after_a_kill() {
     let last = events.iter().rfind(|e| e["event"] == "progress").unwrap();
     assert_eq!((last["frames"].as_u64(), last["of_frames"].as_u64()), (Some(24), Some(24)));
     // No tile of the first run that counted was rendered again.
-    let mut files: Vec<String> = records(&state, "Tile(")
-        .iter()
-        .map(|r| r.split("file:\"").nth(1).unwrap().split('"').next().unwrap().to_owned())
-        .collect();
-    let (first, second) = files.split_at_mut(tiles);
+    let mut regions: Vec<String> =
+        records(&state, "Tile(").iter().map(|r| r.split("file:").next().unwrap().to_owned()).collect();
+    let (first, second) = regions.split_at_mut(tiles);
     assert!(second.iter().all(|f| !first.contains(f)), "{first:?} {second:?}");
 
     let own = own(world, &blender, "Film", (1, 24, 1));

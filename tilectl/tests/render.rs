@@ -38,8 +38,10 @@ fn tiles(state: &Path) -> Vec<String> {
     text.lines().filter(|l| l.starts_with("Tile(") && l.ends_with(')')).map(str::to_owned).collect()
 }
 
-fn file_of(record: &str) -> String {
-    record.split("file:\"").nth(1).and_then(|r| r.split('"').next()).expect("a tile has a file").to_owned()
+/// What a record's tile shows, whoever rendered it.
+fn place_of(record: &str) -> String {
+    let file = record.split("file:\"").nth(1).and_then(|r| r.split("-s").next());
+    file.expect("a tile has a file").to_owned()
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn two_ssh_nodes_make_the_pixels_of_one() {
         assert_same(&farm.world.at(&out), &wanted);
         let records = tiles(&farm.world.at(&format!("{out}.tiles/state.ron")));
         // Towards the end an idle node may render the last tile as well: the first result wins, both are the same.
-        let mut files: Vec<String> = records.iter().map(|r| file_of(r)).collect();
+        let mut files: Vec<String> = records.iter().map(|r| place_of(r)).collect();
         files.sort();
         files.dedup();
         assert!(files.len() >= 12, "{out}: {files:?}");
@@ -135,8 +137,8 @@ fn a_killed_controller_loses_no_finished_tile() {
     let all = tiles(&state);
     assert!(killed.iter().all(|before| all.contains(before)), "what was recorded stays");
     for finished in &killed {
-        let again = all.iter().filter(|r| file_of(r) == file_of(finished)).count();
-        let before = killed.iter().filter(|r| file_of(r) == file_of(finished)).count();
+        let again = all.iter().filter(|r| place_of(r) == place_of(finished)).count();
+        let before = killed.iter().filter(|r| place_of(r) == place_of(finished)).count();
         assert_eq!(again, before, "no finished tile was rendered again: {finished}");
     }
     assert_same(&farm.world.at("k.png"), &blender.reference(&scene("adaptive")).png());
@@ -198,6 +200,30 @@ fn a_node_that_dies_is_done_without() {
     let ended = running.wait().expect(0);
     assert!(ended.stderr.contains("b: "), "the loss is named: {}", ended.stderr);
     assert_same(&farm.world.at("d.png"), &blender.reference(&scene("adaptive")).png());
+}
+
+#[test]
+fn a_node_whose_blender_is_stopped_is_done_without() {
+    let blender = Blender::of_the_tests();
+    let farm = Farm::start();
+    let words = render(&scene("uneven"), &["--tiles", "24", "-o", "h.png", "--keep", "--json"]);
+    let mut running = farm.world.spawn(with(words, on_farm(&farm, &blender)));
+    let (state, start) = (farm.world.at("h.png.tiles/state.ron"), Instant::now());
+    while tiles(&state).iter().filter(|t| t.contains("node:\"b\"")).count() < 2 {
+        assert!(running.goes_on() && start.elapsed() < Duration::from_secs(120), "b renders nothing");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let stopped = processes::blenders(&farm.homes()[1]);
+    assert!(!stopped.is_empty());
+    stopped.iter().for_each(|p| processes::signal(p.pid, "STOP"));
+    let ended = running.wait().expect(0);
+    assert_same(&farm.world.at("h.png"), &blender.reference(&scene("uneven")).png());
+    // Long before the connection counts as lost: the other node has taken over what was late.
+    let events = ended.json();
+    assert!(!events.iter().any(|e| e["event"] == "lost"), "{}", ended.stderr);
+    for home in farm.homes() {
+        processes::gone(&home, Duration::from_secs(10));
+    }
 }
 
 #[test]

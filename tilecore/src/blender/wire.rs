@@ -300,5 +300,34 @@ mod tests {
             let mut w = wire(&bytes, step);
             while let Ok(Some(_)) = w.message(WAIT) {}
         }
+
+        /// What a worker says, with bytes changed, doubled and cut: read as every kind of answer.
+        #[test]
+        fn no_damaged_message_panics(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+            cut in any::<prop::sample::Index>(),
+            step in 1usize..50,
+        ) {
+            let said = concat!(
+                r#"{"event":"hello","protocol":1,"version":"4.2.0","hash":"a51f","cores":8,"devices":{"CPU":["x"]}}"#, "\n",
+                r#"{"id":3,"ok":true,"name":"p0-x0-y0-8x8.tile","bytes":12,"sha256":"00ff","seconds":1.5e0,"sync":0.1}"#, "\n",
+                r#"{"event":"progress","id":3,"done":1,"of":96}"#, "\n",
+                r#"{"id":4,"ok":true,"bytes":5}"#, "\nhello",
+                r#"{"id":5,"ok":false,"code":"no_space","text":"full \u001b[2J"}"#, "\n",
+            );
+            let mut bytes = said.as_bytes().to_vec();
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            bytes.truncate(cut.index(2 * bytes.len()).max(1));
+            let mut w = wire(&bytes, step);
+            while let Ok(Some(message)) = w.message(WAIT) {
+                let _ = serde_json::from_value::<crate::blender::Hello>(message.head.clone());
+                let _ = serde_json::from_value::<crate::blender::TileDone>(message.head.clone());
+                let _ = serde_json::from_value::<crate::blender::Spooled>(message.head.clone());
+                let _ = serde_json::from_value::<crate::blender::Facts>(message.head.clone());
+            }
+        }
     }
 }

@@ -8,6 +8,9 @@ const PATIENCE: f64 = 8.0;
 /// The same for a piece that never reports: times its expected duration.
 const PATIENCE_BLIND: f64 = 4.0;
 
+/// The first sample of many is there long before the pace can be told: Cycles renders it alone.
+const LEAST_PROGRESS: f64 = 0.02;
+
 /// The piece a slot renders.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
@@ -47,7 +50,7 @@ impl Running {
     pub(super) fn by_pace(&self) -> Option<f64> {
         let at = self.heard - self.since;
         let fixed = self.fixed.min(at / 2.0);
-        (self.progress > 0.0).then(|| fixed + (at - fixed) / self.progress)
+        (self.progress >= LEAST_PROGRESS).then(|| fixed + (at - fixed) / self.progress)
     }
 
     /// Variance of the logarithm of that: the first samples are not quite like the others.

@@ -21,6 +21,8 @@ const QUANTILES: [f64; 5] = [-1.28, -0.52, 0.0, 0.52, 1.28];
 const GIVE_UP: f64 = 3.0;
 /// A part is rendered by no more than this many slots at the same time, stalled ones not counted.
 const TWINS: usize = 2;
+/// What never ends, ends this much later, seconds.
+const FOREVER: f64 = 1e6;
 /// A part is rendered twice no more often than this.
 const RECLAIMS: u8 = 3;
 
@@ -40,6 +42,8 @@ struct Late {
     new: bool,
     /// All of them have reported how fast they are.
     paced: bool,
+    /// Every one of them should have been here long ago, by what was expected and by its own pace.
+    overdue: bool,
 }
 
 impl Dispatch {
@@ -105,13 +109,23 @@ impl Dispatch {
         let base = if self.pool.is_empty() { now } else { self.finish(now, None, self.pool.cost()) };
         late.retain(|l| l.end > base && l.alive < TWINS && self.ledger.get(l.part).reclaimed < RECLAIMS);
         late.sort_by(latest_first);
+        // Who has nothing else to do may as well try what is overdue.
+        let mut spare = if self.pool.is_empty() { self.idle.len() } else { 0 };
         for late in late.into_iter().take(AT_ONCE) {
             let fixed = late.running.first().map_or(0.0, |(slot, _)| self.slots[*slot].model.fixed_s);
-            let keep = late.end.min(1e300);
-            if self.beside(now, &late) < keep - (WORTH * (keep - now)).max(fixed) {
+            let keep = late.end;
+            let tried = late.overdue && spare > 0 && !self.only_idle_there(&late);
+            if tried || self.beside(now, &late) < keep - (WORTH * (keep - now)).max(fixed) {
+                spare = spare.saturating_sub(1);
                 self.put_back(late.part);
             }
         }
+    }
+
+    /// Whether the only idle slots are those that have the part in hand.
+    fn only_idle_there(&self, late: &Late) -> bool {
+        let flying = &self.ledger.get(late.part).flying;
+        self.idle.iter().all(|slot| flying.iter().any(|(_, by)| by == slot))
     }
 
     /// Which of the parts whose pace is known are to be given up and cut anew: the latest ones, as many as make
@@ -160,47 +174,54 @@ impl Dispatch {
     fn flying(&self, now: f64) -> Vec<Late> {
         let variance = self.terrain.variance();
         let mut found: Vec<Late> = Vec::new();
-        let mut add = |part: PartId, end: f64, cost: f64, running: Option<(SlotId, &Running)>| {
-            let p = self.ledger.get(part);
-            let left = p.children.is_empty() && !self.ledger.is_settled(part);
-            if p.queued.is_some() || !left {
-                return;
-            }
-            let alive = usize::from(end.is_finite());
-            // Of a piece that has only begun nothing more is known than when it was handed out.
-            let begun = |r: &Running| r.progress > 0.0 || now - r.since > r.fixed.max(r.expected / 10.0);
-            let new = running.is_some_and(|(_, r)| !begun(r));
-            let paced = running.is_some_and(|(_, r)| r.progress > 0.0);
-            let running = running.map(|(slot, r)| (slot, r.piece));
-            let twin = if p.flying.len() > 1 { found.iter_mut().find(|l| l.part == part) } else { None };
-            if let Some(late) = twin {
-                late.end = late.end.min(end);
-                late.cost = late.cost.max(cost);
-                late.running.extend(running);
-                late.alive += alive;
-                late.new |= new;
-                late.paced &= paced;
-            } else {
-                found.push(Late {
-                    part,
-                    end,
-                    cost,
-                    running: running.into_iter().collect(),
-                    alive,
-                    new,
-                    paced,
-                });
-            }
-        };
+        let mut add =
+            |part: PartId, end: f64, cost: f64, overdue: bool, running: Option<(SlotId, &Running)>| {
+                let p = self.ledger.get(part);
+                let left = p.children.is_empty() && !self.ledger.is_settled(part);
+                if p.queued.is_some() || !left {
+                    return;
+                }
+                let alive = usize::from(end.is_finite());
+                let end = end.min(now + FOREVER);
+                // Of a piece that has only begun nothing more is known than when it was handed out.
+                let begun = |r: &Running| r.progress > 0.0 || now - r.since > r.fixed.max(r.expected / 10.0);
+                let new = running.is_some_and(|(_, r)| !begun(r));
+                let paced = running.is_some_and(|(_, r)| r.progress > 0.0);
+                let running = running.map(|(slot, r)| (slot, r.piece));
+                let twin = if p.flying.len() > 1 { found.iter_mut().find(|l| l.part == part) } else { None };
+                if let Some(late) = twin {
+                    late.end = late.end.min(end);
+                    late.cost = late.cost.max(cost);
+                    late.running.extend(running);
+                    late.alive += alive;
+                    late.new |= new;
+                    late.paced &= paced;
+                    late.overdue &= overdue;
+                } else {
+                    found.push(Late {
+                        part,
+                        end,
+                        cost,
+                        running: running.into_iter().collect(),
+                        alive,
+                        new,
+                        paced,
+                        overdue,
+                    });
+                }
+            };
         for (slot, s) in self.slots.iter().enumerate() {
             if let Some(r) = s.running.as_ref().filter(|r| r.cancelled.is_none()) {
-                // How far it is off may be the slot's fault or the region's.
-                let off = (r.projected_s(now, r.variance) / r.expected).max(0.1);
+                // How far it is off may be the slot's fault or the region's. Silence is the slot's.
+                let due = r.by_pace().unwrap_or(r.expected).max(r.expected);
+                let off = (r.projected_s(now, r.variance).min(2.0 * due) / r.expected).max(0.1);
+                let overdue = now - r.since > 2.0 * due;
                 let cost = r.cost * off.powf(variance / (variance + s.speed.variance()));
-                add(r.part, s.ends_at(now, r), cost, Some((slot, r)));
+                add(r.part, s.ends_at(now, r), cost, overdue, Some((slot, r)));
             }
             for d in &s.delivering {
-                add(d.part, d.expected.max(now + (now - d.since) / 2.0), d.cost, None);
+                let overdue = now - d.since > 2.0 * (d.expected - d.since).max(s.model.fixed_s);
+                add(d.part, d.expected.max(now + (now - d.since) / 2.0), d.cost, overdue, None);
             }
         }
         found

@@ -28,7 +28,9 @@ fn every_tile_is_stored_once_and_then_it_is_complete() {
     let mut flying = renders(&d.on(0.0, Input::Ready(0)));
     flying.extend(renders(&d.on(0.0, Input::Ready(1))));
     let (mut stored, mut now, mut done) = (Vec::new(), 0.0, false);
-    while let Some((slot, piece)) = flying.pop() {
+    // In the order they were handed out, so that none is overdue.
+    while !flying.is_empty() {
+        let (slot, piece) = flying.remove(0);
         assert!(!done);
         now += 1.0;
         flying.extend(renders(&d.on(now, Input::Rendered(slot, piece.id, 1.0))));

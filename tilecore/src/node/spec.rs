@@ -264,4 +264,15 @@ mod tests {
         let error = "local,thread=1".parse::<NodeSpec>().unwrap_err();
         assert!(error.hint().unwrap().contains("`threads`"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_node_or_an_error(
+            text in "(local|me@host:22|\\PC{0,20})(,(name|blender|threads|device|slots|nice|env|cache|\\PC{0,6})(=\\PC{0,12})?){0,4}",
+        ) {
+            if let Ok(spec) = text.parse::<NodeSpec>() {
+                proptest::prop_assert!(!spec.name.is_empty() && spec.slots > 0);
+            }
+        }
+    }
 }

@@ -37,13 +37,13 @@ pub(super) struct Control<'a, 'b> {
     pub(super) cancel: &'a Cancel,
     pub(super) sink: &'a mut Sink<'b>,
     pub(super) seats: Vec<Seat>,
-    /// Names of the nodes that the seats are on.
-    pub(super) names: Vec<String>,
+    /// The nodes that the seats are on.
+    pub(super) nodes: Vec<Arc<dyn Node>>,
     /// What this run is called on its nodes.
     pub(super) run: String,
     pub(super) threads: Vec<JoinHandle<()>>,
     pub(super) reporting: Sender<(usize, Report)>,
-    reports: Receiver<(usize, Report)>,
+    pub(super) reports: Receiver<(usize, Report)>,
     pub(super) abort: Arc<AtomicBool>,
     pub(super) job: Arc<OnceLock<String>>,
     pub(super) began: Instant,
@@ -92,7 +92,7 @@ impl<'a, 'b> Control<'a, 'b> {
             cancel,
             sink,
             seats: Vec::new(),
-            names: Vec::new(),
+            nodes: Vec::new(),
             run: format!("{:08x}{:08x}", std::process::id(), (now() * 1000.0) as u64 & 0xffff_ffff),
             threads: Vec::new(),
             reporting,
@@ -128,6 +128,11 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         self.warnings.truncate(200);
         (self.sink)(event);
+    }
+
+    /// Whether anything was handed out.
+    pub(super) fn dispatched(&self) -> bool {
+        self.dispatch.is_some()
     }
 
     /// Seconds since the run began: the clock of the dispatcher.
@@ -177,27 +182,6 @@ impl<'a, 'b> Control<'a, 'b> {
             std::fs::write(path, canvas.png()?).at("write", path)?;
         }
         Ok(())
-    }
-
-    /// Lets every node forget the job's spool, and waits a moment for it.
-    fn part_ways(&mut self) {
-        for seat in self.seats.iter().filter(|s| s.stage != Stage::Off) {
-            seat.order(Order::Forget);
-            seat.order(Order::Stop);
-        }
-        let until = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < until && self.threads.iter().any(|t| !t.is_finished()) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Waits a moment for the slots that are not there yet: they withdraw what they queued.
-    fn withdraw(&self) {
-        let until = Instant::now() + Duration::from_millis(500);
-        let queued = self.seats.iter().zip(&self.threads).filter(|(seat, _)| seat.stage == Stage::Booting);
-        while Instant::now() < until && queued.clone().any(|(_, thread)| !thread.is_finished()) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
     }
 
     /// What a run would do.
@@ -427,7 +411,7 @@ impl<'a, 'b> Control<'a, 'b> {
         match action {
             Action::Render(slot, piece) => {
                 let Some(seat) = self.seats.get(slot) else { return Ok(()) };
-                if let Some(tile) = self.work.as_ref().and_then(|w| w.tile(piece, seat)) {
+                if let Some(tile) = self.work.as_ref().and_then(|w| w.tile(piece, slot, seat)) {
                     seat.order(Order::Render(Box::new(tile)));
                     let seat = &mut self.seats[slot];
                     seat.rendering = true;

@@ -12,7 +12,7 @@ use super::control::Control;
 use super::seat::{Seat, Stage};
 use super::shot::Shot;
 use super::slot::{AdoptOrder, FilesOrder, Order, Report};
-use super::work::{Canvas, Work};
+use super::work::{self, Canvas, Work};
 use crate::blender::{Effective, Facts, Hello, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
@@ -393,7 +393,7 @@ impl Control<'_, '_> {
             self.identify(effective)?;
         }
         let Some(work) = self.work.as_ref() else { return Ok(()) };
-        let have = work.tiles.iter().map(|t| t.file.clone()).collect();
+        let have = work.tiles.iter().map(|t| work::name_of(t.picture, t.region)).collect();
         let canvases = work.canvases.clone();
         let closed = work.closed();
         let seat = &mut self.seats[slot];

@@ -7,6 +7,7 @@ mod arrival;
 mod conclude;
 mod control;
 mod decide;
+mod farewell;
 mod format;
 mod measure;
 mod meeting;

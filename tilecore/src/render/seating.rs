@@ -18,7 +18,7 @@ impl Control<'_, '_> {
     /// One thread per slot of all nodes.
     pub(super) fn seat_all(&mut self, nodes: &[Arc<dyn Node>]) -> Result<()> {
         for node in nodes.iter().filter(|n| n.spec().enabled) {
-            if self.names.iter().any(|name| name == node.name()) {
+            if self.nodes.iter().any(|other| other.name() == node.name()) {
                 return Err(Error::input(format!("two nodes are called `{}`", node.name()))
                     .remedy("Give one of them another name with name=…."));
             }
@@ -34,8 +34,8 @@ impl Control<'_, '_> {
     /// One thread per slot of a node; nothing is connected yet.
     fn seat(&mut self, node: &Arc<dyn Node>) -> Result<()> {
         let spec = node.spec();
-        let number_of_node = self.names.len();
-        self.names.push(spec.name.clone());
+        let number_of_node = self.nodes.len();
+        self.nodes.push(Arc::clone(node));
         for number in 0..spec.slots {
             let index = self.seats.len();
             let (orders, inbox) = unbounded();
@@ -110,16 +110,12 @@ impl Control<'_, '_> {
     }
 
     fn add(&mut self, node: &Arc<dyn Node>) -> Result<()> {
-        let taken = self.names.iter().position(|name| name == node.name());
-        let present = |at| self.seats.iter().any(|s| s.node == at && s.stage != Stage::Off);
-        if taken.is_some_and(present) {
+        // One that left may be back.
+        let present = |s: &Seat| s.stage != Stage::Off && self.nodes[s.node].name() == node.name();
+        if self.seats.iter().any(present) {
             let text = format!("A node called {} takes part already: it is not added again.", node.name());
             self.emit(Event::Warning { text });
             return Ok(());
-        }
-        if let Some(old) = taken {
-            // It left, and is back.
-            self.names[old].clear();
         }
         let first = self.seats.len();
         self.seat(node)?;
@@ -135,7 +131,7 @@ impl Control<'_, '_> {
     fn each_of(&mut self, name: Option<&str>, what: &str, input: fn(SlotId) -> Input) -> Result<()> {
         let is_it = |seat: &Seat| {
             seat.stage != Stage::Off
-                && name.is_none_or(|name| self.names[seat.node] == name || seat.name == name)
+                && name.is_none_or(|name| self.nodes[seat.node].name() == name || seat.name == name)
         };
         let meant: Vec<SlotId> = (0..self.seats.len()).filter(|s| is_it(&self.seats[*s])).collect();
         if let (true, Some(name)) = (meant.is_empty(), name) {

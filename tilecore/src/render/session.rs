@@ -240,7 +240,9 @@ impl<'a> Session<'a> {
             Order::Finish(order) => self.finish(&order).map(Report::Finished),
             Order::Forget => {
                 let job = self.job();
-                return self.worker.send("drop", json!({"job": job, "all": true}), &[]).map(|_| ());
+                self.worker
+                    .call::<Value>("drop", json!({"job": job, "all": true}), None, &mut go_on)
+                    .map(|_| Report::Forgotten)
             }
         };
         self.heard = Instant::now();
@@ -344,11 +346,10 @@ impl<'a> Session<'a> {
         let mut adopted = Vec::new();
         for file in spool.tiles {
             let tile = work::piece_of(&file.name)
-                .and_then(|piece| work::tile(&order.canvases, order.overlap, &order.tiles, piece))
+                .and_then(|piece| work::tile(&order.canvases, order.overlap, &order.tiles, piece, slot.index))
                 .filter(|tile| tile.name == file.name && !order.closed.contains(&tile.piece.picture));
             let Some(tile) = tile else { continue };
-            let name = tile.into.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            if order.have.contains(&name) {
+            if order.have.contains(&tile.name) {
                 continue;
             }
             let part = tile.into.with_extension(format!("{}.part", slot.index));

@@ -81,7 +81,7 @@ pub(super) struct FilesOrder {
 /// What of the spool is worth fetching.
 #[derive(Debug)]
 pub(super) struct AdoptOrder {
-    /// Files that are here already.
+    /// Names of tiles that are here already.
     pub(super) have: Vec<String>,
     pub(super) canvases: Vec<Canvas>,
     /// Pictures of which nothing is wanted any more.
@@ -127,6 +127,8 @@ pub(super) enum Report {
     Finished(Vec<FinishedFile>),
     /// A shot is stitched, with so many tiles that hold pixels that are not a number; no slot's own report.
     Stitched(usize, Result<usize>),
+    /// The job's spool is gone.
+    Forgotten,
     /// An order other than a tile failed, the link lives.
     Refused(Error),
     /// The link is gone.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::shot::{Shot, Stage};
 use super::slot::Tile;
 use crate::blender::{Picture, TileFormat};
-use crate::dispatch::Piece;
+use crate::dispatch::{Piece, SlotId};
 use crate::geometry::{Frame, Overlap, Rect, uncovered};
 use crate::job::Identity;
 use crate::state::{History, TileRecord, WorkDir};
@@ -173,8 +173,8 @@ impl Work {
     }
 
     /// The order to render a piece on a slot with these settings.
-    pub(super) fn tile(&self, piece: Piece, seat: &super::seat::Seat) -> Option<Tile> {
-        let mut tile = tile(&self.canvases, self.overlap, &self.dir.root().join("tiles"), piece)?;
+    pub(super) fn tile(&self, piece: Piece, slot: SlotId, seat: &super::seat::Seat) -> Option<Tile> {
+        let mut tile = tile(&self.canvases, self.overlap, &self.dir.root().join("tiles"), piece, slot)?;
         tile.picture.device = seat.device;
         tile.picture.threads = seat.threads;
         Some(tile)
@@ -201,17 +201,29 @@ impl Work {
     }
 }
 
-/// A piece as a tile: what is rendered for it, what it is called, where its file goes.
-pub(super) fn tile(canvases: &[Canvas], overlap: Overlap, tiles: &Path, piece: Piece) -> Option<Tile> {
+/// What a piece is called in a node's spool.
+pub(super) fn name_of(picture: u32, region: Rect) -> String {
+    format!("p{picture}-x{}-y{}-{}.tile", region.x(), region.y(), region.size())
+}
+
+/// A piece as a tile: what is rendered for it, what it is called, where its file goes. Two slots that render the same
+/// piece have files of their own: the one that is not needed can go without the other.
+pub(super) fn tile(
+    canvases: &[Canvas],
+    overlap: Overlap,
+    tiles: &Path,
+    piece: Piece,
+    slot: SlotId,
+) -> Option<Tile> {
     let canvas = canvases.get(piece.picture as usize).filter(|c| c.region.contains(piece.region))?;
-    let stem =
-        format!("p{}-x{}-y{}-{}", piece.picture, piece.region.x(), piece.region.y(), piece.region.size());
+    let name = name_of(piece.picture, piece.region);
+    let stem = name.trim_end_matches(".tile");
     Some(Tile {
         piece,
         rendered: grown_within(piece.region, overlap, canvas.region),
         frame: canvas.frame,
-        name: format!("{stem}.tile"),
-        into: tiles.join(format!("{stem}.{}", canvas.picture.format.extension())),
+        into: tiles.join(format!("{stem}-s{slot}.{}", canvas.picture.format.extension())),
+        name,
         picture: canvas.picture.clone(),
     })
 }
@@ -231,4 +243,36 @@ pub(super) fn piece_of(name: &str) -> Option<Piece> {
 pub(super) fn grown_within(region: Rect, overlap: Overlap, bounds: Rect) -> Rect {
     let end = Frame::new(bounds.right(), bounds.bottom());
     end.ok().and_then(|frame| region.grown(overlap, frame).intersection(bounds)).unwrap_or(region)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Device;
+
+    #[test]
+    fn twins_have_one_name_on_nodes_and_files_of_their_own_here() {
+        let frame = Frame::new(64, 64).unwrap();
+        let picture = Picture {
+            scene: None,
+            camera: None,
+            frame: 1,
+            seed: None,
+            samples: None,
+            resolution: None,
+            percentage: None,
+            threads: None,
+            device: Device::Cpu,
+            persistent: true,
+            format: TileFormat::Png,
+        };
+        let canvases = [Canvas { picture, frame, region: frame.rect() }];
+        let piece = Piece { id: 7, picture: 0, region: Rect::new(8, 16, 32, 8).unwrap() };
+        let on = |slot| tile(&canvases, Overlap(4), Path::new("tiles"), piece, slot).unwrap();
+        let (a, b) = (on(0), on(1));
+        assert_eq!(a.name, b.name);
+        assert_ne!(a.into, b.into, "one of them is discarded, and must not take the other's file along");
+        assert_eq!(piece_of(&a.name).unwrap().region, piece.region);
+        assert_eq!(a.rendered, Rect::new(4, 12, 40, 16).unwrap());
+    }
 }

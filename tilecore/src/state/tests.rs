@@ -236,3 +236,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_tile_that_two_nodes_rendered_is_taken_over_once() {
+    let (root, _, _) = written();
+    let (mut dir, _) = WorkDir::open(root.path(), &job(), false).unwrap();
+    let twin = TileRecord { file: "t0-other.png".into(), node: "n2".into(), ..tile(0) };
+    dir.append(&Record::Tile(twin)).unwrap();
+    for name in ["t0.png", "t0-other.png"] {
+        fs::write(dir.tile(name), "tile 0").unwrap();
+    }
+    fs::write(dir.tile("t1.png"), "tile 1").unwrap();
+    let history = History::read(&root.path().join("state.ron")).unwrap();
+    assert_eq!(dir.sound_tiles(&history), [tile(0), tile(1)]);
+    // The one of them that is discarded goes without the other.
+    dir.append(&Record::Discarded { file: "t0.png".into() }).unwrap();
+    let history = History::read(&root.path().join("state.ron")).unwrap();
+    assert_eq!(dir.sound_tiles(&history).len(), 2);
+}

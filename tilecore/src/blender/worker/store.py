@@ -53,6 +53,8 @@ class Store:
         #: Digest -> what the file looked like when its content was known to be right.
         self.seen = {}
         self.spools, self.spool_lock = Held(), threading.Lock()
+        #: Jobs that were forgotten: what comes later goes too.
+        self.forgotten = set()
         self.seals = Seals()
         for folder in ("store", "trees", "spool"):
             os.makedirs(os.path.join(root, folder), exist_ok=True)
@@ -226,6 +228,7 @@ class Store:
         """Forgets spooled tiles that the controller has, or the whole job."""
         job = request["job"]
         if request.get("all"):
+            self.forgotten.add(job)
             path = self.spool_dir(job)
             shutil.rmtree(path, ignore_errors=True)
             try:
@@ -239,6 +242,11 @@ class Store:
             except FileNotFoundError:
                 pass
         return {}
+
+    def forget_again(self):
+        """Removes what came into the spools of forgotten jobs since."""
+        for job in list(self.forgotten):
+            self.drop({"job": job, "all": True})
 
     # Room
 

@@ -24,7 +24,7 @@ from wire import Refused, Wire  # noqa: E402
 PROTOCOL = 1
 #: The controller says something every 15 s. After so many of these spans in silence it is gone: a connection does not
 #: say that the machine at its other end, or a link on the way, is no longer there.
-SPAN, SPANS = 15, 40
+SPAN, SPANS = 15, 5
 
 
 def stop_now(code=0):
@@ -83,6 +83,8 @@ class Worker:
         until = time.monotonic() + 1
         while self.transfers.unfinished_tasks and time.monotonic() < until:
             time.sleep(0.01)
+        # A tile that was given up may have ended after that.
+        self.files.forget_again()
 
     def cancel(self, request):
         target = request.get("target")

@@ -78,6 +78,22 @@ fn a_stopped_slot_does_not_hold_the_job_up() {
 }
 
 #[test]
+fn small_tiles_of_a_stopped_slot_are_rendered_elsewhere() {
+    let frame = Frame::new(320, 180).unwrap();
+    for reports in [0, 2, 16] {
+        let mut world = World::new(hilly(frame, 5, 30.0), nodes([2000.0, 2000.0, 2000.0]));
+        for node in &mut world.nodes {
+            node.reports = reports;
+            node.noise = 0.2;
+        }
+        world.nodes[1].faults = vec![Fault::Speed { at: 7.0, factor: 0.0 }];
+        let out = run(&world, &planned(&world, 3, Tiling::Count(48)), Options::default(), 1);
+        assert!(out.is_complete() && covered_exactly(&world, &out));
+        assert!(out.seconds < 1.5 * ideal(&world), "{reports}: {} of {}", out.seconds, ideal(&world));
+    }
+}
+
+#[test]
 fn a_slot_that_is_only_slow_to_answer_is_not_given_up() {
     let frame = Frame::new(640, 360).unwrap();
     let mut world = World::new(hilly(frame, 5, 3.0), nodes([900.0]));
