@@ -88,6 +88,28 @@ pub enum Event {
         /// Why the finish is needed, if it is.
         reasons: Vec<String>,
     },
+    /// The job has several pictures: frames, cameras, scenes.
+    Shots {
+        /// How many.
+        of: usize,
+        /// Those that are there already.
+        done: usize,
+    },
+    /// One picture of several is there.
+    Shot {
+        /// Scene.
+        scene: String,
+        /// Camera.
+        camera: Option<String>,
+        /// Frame number.
+        frame: i32,
+        /// Where.
+        output: std::path::PathBuf,
+        /// Pictures that are there by now, those from before included.
+        done: usize,
+        /// Pictures in all.
+        of: usize,
+    },
     /// Tiles of an earlier run that are still good.
     Adopted {
         /// How many.
@@ -201,6 +223,10 @@ pub enum Event {
         of: usize,
         /// Expected seconds to the end.
         eta: Option<f64>,
+        /// Pictures that are written, those from before included.
+        frames: usize,
+        /// Pictures in all.
+        of_frames: usize,
     },
     /// Something a person should know.
     Warning {

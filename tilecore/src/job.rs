@@ -7,20 +7,33 @@ use sha2::{Digest, Sha256};
 
 use crate::blender::TileFormat;
 use crate::error::{Error, IoContext, Result};
+use crate::frames::Frames;
 use crate::geometry::{Frame, Rect};
 use crate::plan::Tiling;
 
-/// What the user asked for.
+/// Through which cameras every frame is rendered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cameras {
+    /// The scene's own; where timeline markers have cameras, those in turn, as Blender does.
+    #[default]
+    Own,
+    /// These, one picture each.
+    Named(Vec<String>),
+    /// All that the scene has.
+    All,
+}
+
+/// What the user asked for: every frame of every scene through every camera is a picture.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The .blend file.
     pub blend: PathBuf,
-    /// Frame number.
-    pub frame: i32,
-    /// Scene; the file's active one when absent.
-    pub scene: Option<String>,
-    /// Camera; the scene's own when absent.
-    pub camera: Option<String>,
+    /// Frames.
+    pub frames: Frames,
+    /// Scenes; the file's active one when there are none.
+    pub scenes: Vec<String>,
+    /// Cameras.
+    pub cameras: Cameras,
     /// Seed; the scene's own when absent.
     pub seed: Option<i32>,
     /// Samples per pixel; the scene's own when absent.
@@ -54,9 +67,9 @@ impl Request {
     pub fn new(blend: impl Into<PathBuf>, frame: i32) -> Self {
         Self {
             blend: blend.into(),
-            frame,
-            scene: None,
-            camera: None,
+            frames: Frames::one(frame),
+            scenes: Vec::new(),
+            cameras: Cameras::Own,
             seed: None,
             samples: None,
             resolution: None,
@@ -71,6 +84,17 @@ impl Request {
             mixed_versions: false,
             force_tiles: false,
         }
+    }
+
+    /// Whether a single picture is asked for, as far as that is known without the scene.
+    pub fn is_one(&self) -> bool {
+        let cameras = match &self.cameras {
+            Cameras::Own => 1,
+            Cameras::Named(names) => names.len(),
+            Cameras::All => 2,
+        };
+        let frames = matches!(&self.frames, Frames::These(frames) if frames.len() == 1);
+        frames && cameras < 2 && self.scenes.len() < 2
     }
 
     /// Looks at the .blend file before anything starts.
@@ -114,7 +138,33 @@ pub struct InputFile {
     pub sha256: String,
 }
 
+/// One picture of a job of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShotIdentity {
+    /// Scene.
+    pub scene: String,
+    /// Camera that was asked for; the scene's own when absent.
+    pub camera: Option<String>,
+    /// Frame number.
+    pub frame: i32,
+    /// The part of the frame that is rendered.
+    pub region: Rect,
+    /// Tile format.
+    pub format: TileFormat,
+    /// How many scenes are rendered for it, one picture each.
+    pub pictures: u32,
+}
+
+impl ShotIdentity {
+    /// How many scenes are rendered for it, within reason: state files can say anything.
+    pub fn count(&self) -> u32 {
+        self.pictures.clamp(1, 64)
+    }
+}
+
 /// Everything that decides what the pixels are. Two jobs with equal identity have equal tiles.
+///
+/// Where a job has several shots, what is said of scene, camera, frame, size, region and format is that of the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The .blend first, then everything it refers to.
@@ -149,9 +199,20 @@ pub struct Identity {
     pub hash: String,
     /// Whether scripts in the file ran.
     pub scripts: bool,
+    /// All shots, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shots: Vec<ShotIdentity>,
 }
 
 impl Identity {
+    /// Region of every picture that is rendered, in order.
+    pub fn regions(&self) -> Vec<Rect> {
+        if self.shots.is_empty() {
+            return vec![self.region; self.pictures.len().max(1)];
+        }
+        self.shots.iter().flat_map(|s| vec![s.region; s.count() as usize]).collect()
+    }
+
     /// A name for it: 32 hexadecimal digits.
     pub fn id(&self) -> String {
         let text = ron::to_string(self).unwrap_or_default();
@@ -199,6 +260,20 @@ impl Identity {
             format!("{} ({})", self.blender, self.hash),
             format!("{} ({})", now.blender, now.hash),
         );
+        if changes.is_empty() && self.shots != now.shots {
+            let count = |i: &Identity| i.shots.len().max(1).to_string();
+            let (before, after) = (count(self), count(now));
+            changes.push(if before == after {
+                "scenes, cameras or frames are others".to_owned()
+            } else {
+                format!("the number of pictures was {before}, now {after}")
+            });
+        }
+        let mut compare = |what: &str, before: String, after: String| {
+            if before != after {
+                changes.push(format!("{what} was {before}, now {after}"));
+            }
+        };
         compare("the running of scripts", self.scripts.to_string(), now.scripts.to_string());
         changes
     }

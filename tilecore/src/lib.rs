@@ -1,6 +1,7 @@
 //! Exact distributed rendering of Blender frames.
 //!
-//! A tile's way through the system: [`geometry`] says where it is, [`job`] what it is a tile of, [`node`] is the place
+//! A tile's way through the system: [`geometry`] says where it is, [`job`] what it is a tile of ([`frames`] which ones, [`naming`] what their files
+//! are called), [`node`] is the place
 //! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`mod@bench`] remembers how
 //! fast a node was, [`plan`] cuts the frame,
 //! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
@@ -11,16 +12,20 @@ pub mod bench;
 pub mod blender;
 pub mod check;
 pub mod config;
+pub mod discovery;
 pub mod dispatch;
 pub mod error;
 pub mod events;
 pub mod farm;
+pub mod frames;
 pub mod geometry;
 pub mod heatmap;
 pub mod hindsight;
 pub mod job;
+pub mod naming;
 pub mod node;
 pub mod plan;
+pub mod queue;
 pub mod render;
 pub mod report;
 pub mod spelling;

@@ -133,6 +133,17 @@ pub enum Record {
         /// When.
         at: f64,
     },
+    /// One picture of several was written.
+    Shot {
+        /// Which, in the order of the job.
+        shot: u32,
+        /// Where.
+        output: PathBuf,
+        /// SHA-256 of it.
+        sha256: String,
+        /// When.
+        at: f64,
+    },
     /// The picture was written.
     Done {
         /// Where.
@@ -357,10 +368,18 @@ impl WorkDir {
                 std::fs::remove_dir_all(&folder).at("remove", &folder)?;
             }
         }
-        for name in ["state.ron", "preview.png", "frame.exr", "report.html", "frame.png"] {
+        for name in ["state.ron", "preview.png", "report.html", "frame.png"] {
             let path = root.join(name);
             if path.exists() {
                 std::fs::remove_file(&path).at("remove", &path)?;
+            }
+        }
+        for entry in std::fs::read_dir(root).at("read", root)?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // What a finish left behind that was cut short.
+            let stitched = name.strip_suffix(".exr").is_some_and(|n| n.starts_with("frame"));
+            if stitched || name.starts_with("finished-") {
+                let _ = std::fs::remove_file(entry.path());
             }
         }
         Ok(())
@@ -400,6 +419,24 @@ impl WorkDir {
     /// Where a tile's file is.
     pub fn tile(&self, file: &str) -> PathBuf {
         self.root.join("tiles").join(file)
+    }
+
+    /// Those finished pictures, of several, whose file is still what was recorded.
+    pub fn sound_shots(&self, history: &History) -> Vec<(u32, PathBuf)> {
+        use rayon::prelude::*;
+        let mut shots = std::collections::BTreeMap::new();
+        for record in &history.records {
+            if let Record::Shot { shot, output, sha256, .. } = record {
+                shots.insert(*shot, (output, sha256));
+            }
+        }
+        shots
+            .into_par_iter()
+            .filter(|(_, (output, sha256))| {
+                output.is_file() && crate::sync::sha256_of(output).is_ok_and(|found| found == **sha256)
+            })
+            .map(|(shot, (output, _))| (shot, output.clone()))
+            .collect()
     }
 
     /// Those finished tiles whose file is still what was recorded.

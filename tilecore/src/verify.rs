@@ -12,7 +12,7 @@ use crate::blender::TileFormat;
 use crate::error::{Error, IoContext, Result};
 use crate::events::Sink;
 use crate::geometry::Rect;
-use crate::job::{Identity, Request};
+use crate::job::{Cameras, Identity, Request};
 use crate::node::Node;
 use crate::plan::Tiling;
 use crate::render::{self, Cancel, Options};
@@ -125,8 +125,8 @@ impl Bench<'_, '_> {
                 .remedy("Put the file back, or render it again."));
         }
         let request = Request {
-            scene: Some(job.scene.clone()),
-            camera: job.camera.clone(),
+            scenes: vec![job.scene.clone()],
+            cameras: job.camera.clone().map_or(Cameras::Own, |c| Cameras::Named(vec![c])),
             seed: i32::try_from(job.seed).ok(),
             samples: Some(job.samples),
             resolution: Some(job.resolution),

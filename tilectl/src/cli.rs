@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Render one frame of a .blend file on all nodes
+    /// Render frames of a .blend file on all nodes
     #[command(after_help = examples::RENDER)]
     Render(Render),
     /// Show where the time of a frame goes: the relative cost of every block
@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Measure how fast the nodes are
     #[command(after_help = examples::BENCH)]
     Bench(Bench),
+    /// Let jobs wait for the nodes: add, list, run, suspend, resume, priority, remove
+    #[command(subcommand, after_help = examples::QUEUE)]
+    Queue(QueueCommand),
     /// Say how far a job is, from its work directory
     #[command(after_help = examples::STATUS)]
     Status(Status),
@@ -90,14 +93,20 @@ pub(crate) struct Scene {
     #[arg(value_name = "FILE.blend", help_heading = None::<&str>)]
     pub(crate) file: PathBuf,
     /// Frame number
-    #[arg(long, value_name = "N", help_heading = None::<&str>, display_order = 0, allow_negative_numbers = true)]
-    pub(crate) frame: i32,
-    /// Scene, if not the one that was active when the file was saved
-    #[arg(long, value_name = "S")]
-    pub(crate) scene: Option<String>,
-    /// Camera, if not the scene's own
+    #[arg(long, value_name = "N", help_heading = None::<&str>, display_order = 0, allow_negative_numbers = true, required_unless_present = "frames")]
+    pub(crate) frame: Option<i32>,
+    /// Several frames: 1-250, 1-250x5 (every fifth), 1,7,90-95, or all that the scene has
+    #[arg(long, value_name = "FRAMES", help_heading = None::<&str>, display_order = 0, allow_hyphen_values = true, conflicts_with = "frame")]
+    pub(crate) frames: Option<String>,
+    /// Scene, if not the one that was active when the file was saved; several are rendered one by one
+    #[arg(long = "scene", value_name = "S")]
+    pub(crate) scenes: Vec<String>,
+    /// Camera, if not the scene's own; several make a picture each
     #[arg(long, value_name = "C")]
-    pub(crate) camera: Option<String>,
+    pub(crate) camera: Vec<String>,
+    /// Every camera of the scene makes a picture
+    #[arg(long, value_name = "all", value_parser = ["all"], conflicts_with = "camera")]
+    pub(crate) cameras: Option<String>,
     /// Seed of the sampling pattern
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<i32>,
@@ -144,7 +153,7 @@ pub(crate) struct Tiling {
 
 #[derive(Debug, Args)]
 pub(crate) struct Render {
-    /// Where the picture goes; <stem>_<frame>.png in the current directory when absent
+    /// Where the picture goes; <stem>_<frame>.png in the current directory when absent. For several pictures with #### or {frame}, {camera}, {scene} in it; when absent, by the scene's own output path
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
     /// Where tiles and state are kept; <OUT>.tiles when absent, and then removed after success
@@ -153,6 +162,9 @@ pub(crate) struct Render {
     /// Start over, even if the work directory holds finished tiles
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Leave out pictures whose file is there
+    #[arg(long)]
+    pub(crate) skip_existing: bool,
     /// Keep the work directory after success
     #[arg(long)]
     pub(crate) keep: bool,
@@ -330,6 +342,92 @@ pub(crate) struct Init {
     pub(crate) ssh_hosts: bool,
 }
 
+/// Where the queue is.
+#[derive(Debug, Args)]
+pub(crate) struct QueueDir {
+    /// Directory of the queue, if not ~/.local/state/tilectl/queue
+    #[arg(long, value_name = "DIR")]
+    pub(crate) queue: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Add a job: what would follow `tilectl render`
+    #[command(after_help = examples::QUEUE_ADD)]
+    Add(QueueAdd),
+    /// List the jobs in the order in which they are rendered
+    #[command(after_help = examples::QUEUE_LIST)]
+    List(QueueList),
+    /// Render the jobs, one after the other; those of a higher priority take the nodes at once
+    #[command(after_help = examples::QUEUE_RUN)]
+    Run(QueueRun),
+    /// Stop a job after the tiles that run, and let the others go on
+    #[command(after_help = examples::QUEUE_SUSPEND)]
+    Suspend(QueueJob),
+    /// Let a suspended or failed job wait for its turn again
+    #[command(after_help = examples::QUEUE_RESUME)]
+    Resume(QueueJob),
+    /// Give a job another priority: higher ones come first
+    #[command(after_help = examples::QUEUE_PRIORITY)]
+    Priority(QueuePriority),
+    /// Take a job out of the queue
+    #[command(after_help = examples::QUEUE_REMOVE)]
+    Remove(QueueJob),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueAdd {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Higher ones are rendered first, and at once
+    #[arg(long, value_name = "P", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) priority: i32,
+    /// The .blend file and flags as for `tilectl render`
+    #[arg(value_name = "FILE.blend", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueList {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueRun {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Wait for jobs that are dropped into this directory as files, until stopped
+    #[arg(long, value_name = "DIR")]
+    pub(crate) watch: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueJob {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Number of the job
+    #[arg(value_name = "N")]
+    pub(crate) id: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueuePriority {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Number of the job
+    #[arg(value_name = "N")]
+    pub(crate) id: u64,
+    /// Its priority
+    #[arg(value_name = "P", allow_negative_numbers = true)]
+    pub(crate) priority: i32,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodesCommand {
     /// Reach all nodes at once, start Blender, try the device: one line each, and what to do about a failure
@@ -338,6 +436,9 @@ pub(crate) enum NodesCommand {
     /// Print the nodes that take part, without reaching them
     #[command(after_help = examples::LIST)]
     List(NodesQuery),
+    /// Find machines that could be nodes: those that announce SSH nearby, and the hosts of ~/.ssh/config
+    #[command(after_help = examples::DISCOVER)]
+    Discover(NodesDiscover),
     /// Have a node join a render that is running
     #[command(after_help = examples::ADD)]
     Add(NodesChange),
@@ -350,6 +451,22 @@ pub(crate) enum NodesCommand {
     /// Have a node, or all, go on
     #[command(after_help = examples::RESUME)]
     Resume(NodesHold),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesDiscover {
+    /// Also log in, where that works by itself, and see which have Blender
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Seconds to wait for answers from the network
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
+    pub(crate) wait: f64,
+    /// Ask nobody nearby, only read ~/.ssh/config
+    #[arg(long)]
+    pub(crate) no_dns: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

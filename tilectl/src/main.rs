@@ -5,10 +5,12 @@ mod commands;
 mod farm;
 mod fault;
 mod members;
+mod runner;
 mod serve;
 mod show;
 mod signals;
 mod standing;
+mod target;
 
 use std::process::ExitCode;
 

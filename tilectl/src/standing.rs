@@ -1,6 +1,6 @@
 //! How a job stands, from its state file: what people and programs ask for while it renders, or afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,9 @@ pub(crate) struct Standing {
     pub(crate) tiles: usize,
     pub(crate) pixels_done: u64,
     pub(crate) pixels: u64,
+    /// Pictures to write, and how many of several are.
+    pub(crate) pictures: usize,
+    pub(crate) pictures_done: usize,
     pub(crate) done: f64,
     pub(crate) failures: usize,
     pub(crate) losses: usize,
@@ -58,12 +61,15 @@ impl Standing {
     pub(crate) fn of(history: &History, running: bool, now: f64) -> Self {
         let tiles = history.tiles();
         let job = &history.job;
-        let pictures = job.pictures.len().max(1) as u64;
-        let pixels = job.region.area() * pictures;
-        let missing: u64 = (0..pictures as u32)
-            .map(|p| {
-                let done = tiles.iter().filter(|t| t.picture == p).map(|t| t.region);
-                uncovered(job.region, done).iter().map(|r| r.area()).sum::<u64>()
+        let regions = job.regions();
+        let pixels: u64 = regions.iter().map(|r| r.area()).sum();
+        let closed = closed(history);
+        let missing: u64 = (0u32..)
+            .zip(&regions)
+            .filter(|(picture, _)| !closed.contains(picture))
+            .map(|(picture, region)| {
+                let done = tiles.iter().filter(|t| t.picture == picture).map(|t| t.region);
+                uncovered(*region, done).iter().map(|r| r.area()).sum::<u64>()
             })
             .sum();
         let count = |what: fn(&Record) -> bool| history.records.iter().filter(|r| what(r)).count();
@@ -91,6 +97,8 @@ impl Standing {
             tiles: tiles.len(),
             pixels_done: pixels - missing,
             pixels,
+            pictures: job.shots.len().max(1),
+            pictures_done: written(history).len().min(job.shots.len()),
             done: (pixels - missing) as f64 / pixels.max(1) as f64,
             failures: count(|r| matches!(r, Record::Failed { .. })),
             losses: count(|r| matches!(r, Record::Lost { .. })),
@@ -107,6 +115,26 @@ impl Standing {
             }),
         }
     }
+}
+
+/// Numbers of the pictures that are written: their tiles may be gone.
+fn closed(history: &History) -> BTreeSet<u32> {
+    let written = written(history);
+    let mut first = 0;
+    (0u32..)
+        .zip(&history.job.shots)
+        .flat_map(|(at, shot)| {
+            let range = first..first + shot.count();
+            first = range.end;
+            if written.contains(&at) { range } else { 0..0 }
+        })
+        .collect()
+}
+
+/// Numbers of the shots that are written.
+fn written(history: &History) -> BTreeSet<u32> {
+    let shot = |r: &Record| if let Record::Shot { shot, .. } = r { Some(*shot) } else { None };
+    history.records.iter().filter_map(shot).collect()
 }
 
 /// The last run of a controller on a job.

@@ -6,7 +6,7 @@ mod support;
 use support::program::{Ended, World};
 
 /// Every command, with those below it.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 29] = [
     "",
     "render",
     "map",
@@ -19,10 +19,19 @@ const COMMANDS: [&str; 20] = [
     "nodes",
     "nodes check",
     "nodes list",
+    "nodes discover",
     "nodes add",
     "nodes remove",
     "nodes pause",
     "nodes resume",
+    "queue",
+    "queue add",
+    "queue list",
+    "queue run",
+    "queue suspend",
+    "queue resume",
+    "queue priority",
+    "queue remove",
     "clean",
     "completions",
     "man",

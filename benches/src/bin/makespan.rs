@@ -199,6 +199,28 @@ fn cases() -> Vec<Case> {
         let map = c.world.truth[0].0.clone();
         c.world.truth = (0..6).map(|i| (map.clone(), 1.0 + 0.3 * f64::from(i))).collect();
     });
+    with("24 frames, 2 unequal nodes", "suzanne", 8.0, &[1.0, 3.0], &|c| {
+        let map = c.world.truth[0].0.clone();
+        c.world.truth = (0..24).map(|_| (map.clone(), 1.0)).collect();
+    });
+    with("24 frames, growing cost, 2 unequal nodes", "suzanne", 8.0, &[1.0, 3.0], &|c| {
+        let map = c.world.truth[0].0.clone();
+        c.world.truth = (0..24).map(|i| (map.clone(), 0.5 + 0.1 * f64::from(i))).collect();
+    });
+    with(
+        "60 frames, falling cost, 8 nodes",
+        "cornell",
+        4.0,
+        &[1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0],
+        &|c| {
+            let map = c.world.truth[0].0.clone();
+            c.world.truth = (0..60).map(|i| (map.clone(), 2.0 - 0.03 * f64::from(i))).collect();
+        },
+    );
+    with("9 frames, 6 equal nodes", "explosion", 12.0, &[1.0; 6], &|c| {
+        let map = c.world.truth[0].0.clone();
+        c.world.truth = (0..9).map(|_| (map.clone(), 1.0)).collect();
+    });
     let big = frame(16384, 16384);
     cases.push(case(
         "16,384 x 16,384, 50 nodes",

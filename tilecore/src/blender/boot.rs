@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 25] = [
+pub(super) const WORKER: [(&str, &str); 26] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
@@ -23,6 +23,7 @@ pub(super) const WORKER: [(&str, &str); 25] = [
     ("reads.py", include_str!("worker/reads.py")),
     ("references.py", include_str!("worker/references.py")),
     ("room.py", include_str!("worker/room.py")),
+    ("cameras.py", include_str!("worker/cameras.py")),
     ("stage.py", include_str!("worker/stage.py")),
     ("stitched.py", include_str!("worker/stitched.py")),
     ("store.py", include_str!("worker/store.py")),

@@ -171,6 +171,9 @@ pub struct Facts {
     pub camera: Option<String>,
     /// All cameras of the scene.
     pub cameras: Vec<String>,
+    /// Frame and camera of every timeline marker that brings one in, by frame.
+    #[serde(default)]
+    pub bound: Vec<(i32, String)>,
     /// Render engine, as Blender identifies it.
     pub engine: String,
     /// Resolution before the percentage, pixels.
@@ -187,6 +190,9 @@ pub struct Facts {
     pub seed: i64,
     /// Render region set in the file.
     pub border: Option<SceneBorder>,
+    /// Output path of the file, as it stands there.
+    #[serde(default)]
+    pub path: String,
     /// Output format of the file (`PNG`, `OPEN_EXR` …).
     pub format: String,
     /// `BW`, `RGB` or `RGBA`.
@@ -195,6 +201,20 @@ pub struct Facts {
     pub color_depth: String,
     /// What it takes to come out exact.
     pub needs: Needs,
+}
+
+impl Facts {
+    /// Whether the scene would write a movie.
+    pub fn is_movie(&self) -> bool {
+        matches!(self.format.as_str(), "FFMPEG" | "AVI_JPEG" | "AVI_RAW")
+    }
+
+    /// The camera in effect at a frame: that of the last marker up to there, or of the first one after it, or the
+    /// scene's own (`BKE_scene_camera_switch_find` in Blender's source).
+    pub fn camera_at(&self, frame: i32) -> Option<&str> {
+        let before = self.bound.iter().take_while(|b| b.0 <= frame).last();
+        before.or(self.bound.first()).map(|b| b.1.as_str()).or(self.camera.as_deref())
+    }
 }
 
 /// Settings the worker read back from Blender after applying a [`Picture`].

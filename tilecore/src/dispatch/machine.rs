@@ -249,7 +249,21 @@ impl Dispatch {
             }
             Input::Cancelled(slot, piece) => self.given_up(slot, piece),
             Input::Failed(slot, piece, error) => self.failed(now, slot, piece, &error, actions),
-            Input::Lost(slot, error) => self.lost(now, slot, &error, actions),
+            Input::Lost(slot, error) => {
+                if let Some(s) = self.slots.get_mut(slot) {
+                    s.lent = None;
+                }
+                self.lost(now, slot, &error, actions);
+            }
+            Input::Built(slot, piece, seconds) => self.built(slot, piece, seconds),
+            Input::Lent(slot, seconds) => self.lend(now, slot, seconds),
+            Input::Returned(slot) => {
+                if let Some(s) = self.slots.get_mut(slot).filter(|s| s.lent.is_some()) {
+                    s.lent = None;
+                    self.rest(slot);
+                    self.changed();
+                }
+            }
             Input::Drain => self.phase = Phase::Draining,
             Input::Joined(model) => self.joined(now, &model),
             Input::Away(slot, error) => self.away(slot, error, actions),
@@ -293,10 +307,29 @@ impl Dispatch {
         self.rest(slot);
     }
 
+    /// The slot is needed elsewhere: nothing is handed to it meanwhile.
+    fn lend(&mut self, now: f64, slot: SlotId, seconds: f64) {
+        let Some(s) = self.slots.get_mut(slot).filter(|s| s.state == State::Ready) else { return };
+        s.lent = Some(now + if seconds.is_finite() { seconds.max(0.0) } else { 0.0 });
+        self.idle.remove(&slot);
+        self.changed();
+    }
+
+    /// Building the scene is no part of a piece's pixels, and every picture that the slot has not in memory costs it.
+    fn built(&mut self, slot: SlotId, piece: u64, seconds: f64) {
+        let Some(s) = self.slots.get_mut(slot) else { return };
+        let Some(r) = s.running.as_mut().filter(|r| r.piece == piece) else { return };
+        if seconds.is_finite() && seconds >= 0.0 {
+            r.switch = seconds;
+            let before = if s.model.sync_s > 0.0 { s.model.sync_s } else { seconds };
+            s.model.sync_s = f64::midpoint(before, seconds);
+        }
+    }
+
     /// The slot has nothing to render.
     pub(super) fn rest(&mut self, slot: SlotId) {
         let s = &self.slots[slot];
-        if s.state == State::Ready && s.wish == Wish::Work && s.running.is_none() {
+        if s.state == State::Ready && s.wish == Wish::Work && s.running.is_none() && s.lent.is_none() {
             self.idle.insert(slot);
             self.fresh.push(slot);
         }

@@ -57,6 +57,13 @@ pub enum Input {
     Progress(SlotId, u64, f64),
     /// The slot finished rendering; the result is not here yet, the slot can take another piece.
     Rendered(SlotId, u64, f64),
+    /// The slot is about to report that it rendered the piece, and spent this many seconds on building the scene for
+    /// a picture that it did not have in memory.
+    Built(SlotId, u64, f64),
+    /// The slot has something else to do for about so many seconds, as soon as it renders nothing.
+    Lent(SlotId, f64),
+    /// It has done that.
+    Returned(SlotId),
     /// The piece's file is on the controller's disk, verified; seconds of rendering.
     Stored(SlotId, u64, f64),
     /// The slot says that it gave the piece up because it was asked to.

@@ -43,6 +43,11 @@ impl Pool {
         self.waiting.keys().copied()
     }
 
+    /// Of how many pictures parts wait.
+    pub(super) fn picture_count(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn push(&mut self, picture: u32, cost: f64, part: PartId) {
         let cost = Cost::new(cost);
         if self.waiting.entry(picture).or_default().insert((cost, std::cmp::Reverse(part))) {

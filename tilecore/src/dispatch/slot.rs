@@ -54,6 +54,8 @@ pub(super) struct Slot {
     pub(super) delivering: Vec<Delivery>,
     /// When its uplink has sent all that it has to.
     pub(super) link_free: f64,
+    /// It has something else to do, about until then.
+    pub(super) lent: Option<f64>,
     /// The picture it has in memory.
     pub(super) picture: Option<u32>,
     /// Seconds per pixel of its uplink.
@@ -82,6 +84,7 @@ impl Slot {
             running: None,
             delivering: Vec::new(),
             link_free: 0.0,
+            lent: None,
             picture: None,
             patience: 1.0,
             gap: None,
@@ -129,7 +132,7 @@ impl Slot {
             // One that is late may be as late again as half of what it already is.
             State::Starting { expected, .. } => expected.max(now + (now - expected).max(0.0) / 2.0),
             State::Ready => match &self.running {
-                None => now.max(self.link_free - self.model.fixed_s),
+                None => now.max(self.link_free - self.model.fixed_s).max(self.lent.unwrap_or(now)),
                 Some(r) => self.ends_at(now, r).max(self.link_free),
             },
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::job::Request;
+use crate::job::{Cameras, Request};
 use crate::plan::Tiling;
 use crate::stitch::Compression;
 
@@ -23,13 +23,13 @@ impl Job {
 
     /// Another scene of the file than its active one.
     pub fn scene(mut self, name: impl Into<String>) -> Self {
-        self.request.scene = Some(name.into());
+        self.request.scenes = vec![name.into()];
         self
     }
 
     /// Another camera than the scene's.
     pub fn camera(mut self, name: impl Into<String>) -> Self {
-        self.request.camera = Some(name.into());
+        self.request.cameras = Cameras::Named(vec![name.into()]);
         self
     }
 

@@ -154,7 +154,9 @@ impl NodeSpec {
             "slots" => self.slots = number("slots")?,
             "device" => self.device = value.parse()?,
             // The configuration calls it by either of these names.
-            "cache" | "cache_dir" | "shared_dir" if !value.is_empty() => self.cache_dir = Some(value.to_owned()),
+            "cache" | "cache_dir" | "shared_dir" if !value.is_empty() => {
+                self.cache_dir = Some(value.to_owned());
+            }
             "nice" => {
                 let nice = value.parse().ok().filter(|n| (-20..=19).contains(n)).ok_or_else(|| {
                     Error::input(format!("`{value}` is not a scheduling priority"))

@@ -23,6 +23,10 @@ pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
     if e.frame != p.frame {
         return Err(wrong("frame", p.frame.to_string(), e.frame.to_string()));
     }
+    if let Some(camera) = p.camera.as_ref().filter(|c| Some(*c) != e.camera.as_ref()) {
+        let got = e.camera.clone().unwrap_or_else(|| "none".into());
+        return Err(wrong("camera", camera.clone(), crate::blender::printable(&got, 100)));
+    }
     if let Some(samples) = p.samples.filter(|s| *s != e.samples) {
         return Err(wrong("number of samples", samples.to_string(), e.samples.to_string()));
     }

@@ -1,30 +1,106 @@
-//! The end of a job: tiles become frames, frames become the picture, the picture goes where it was asked for.
+//! The end of a shot: tiles become frames, frames become the picture, the picture goes where it was asked for.
+//!
+//! Stitching is done here on a thread of its own, the finish by a warm Blender that the dispatcher lends out for it;
+//! other shots are rendered meanwhile.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 
 use super::Outcome;
 use super::control::Control;
 use super::output;
-use super::seat::Stage;
+use super::seat::{Seat, Stage as Seated};
+use super::shot::Stage;
 use super::slot::{FinishOrder, FinishedFile, Order, Report};
 use crate::blender::{Picture, TileFormat};
+use crate::dispatch::Input;
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::geometry::Rect;
+use crate::geometry::{Frame, Rect};
 use crate::hindsight;
 use crate::state::{History, Record, now};
-use crate::stitch::{self, ExrOptions, Packing, Part, PngOptions};
+use crate::stitch::{self, Compression, ExrOptions, Packing, Part, PngOptions};
 
-/// How many nodes may fail at the finish before the job does.
-const TRIES: u32 = 4;
+/// How many nodes may fail at the finish of a shot before the job does.
+const TRIES: usize = 4;
+/// A slot that is this many times slower than the fastest finishes nothing while others are there.
+const TOO_SLOW: f64 = 4.0;
+/// How long a finish is believed to take while none is known, seconds.
+const USUAL_S: f64 = 2.0;
+
+/// A finish that is to be done.
+#[derive(Debug)]
+pub(super) struct Errand {
+    shot: usize,
+    order: FinishOrder,
+    /// Slots that failed at it.
+    tried: Vec<usize>,
+    /// Who does it, and since when.
+    by: Option<(usize, f64)>,
+}
+
+/// What is being concluded.
+#[derive(Default)]
+pub(super) struct Closing {
+    /// Shots that wait to be stitched.
+    waiting: VecDeque<usize>,
+    /// The thread that stitches.
+    stitching: Option<JoinHandle<()>>,
+    errands: Vec<Errand>,
+    /// How long the last finish took, seconds.
+    took: Option<f64>,
+    /// Files that the scene writes besides its pictures, and views of pictures.
+    files: Vec<PathBuf>,
+}
+
+impl Closing {
+    /// Waits until nothing is written any more.
+    pub(super) fn settle(&mut self) {
+        if let Some(thread) = self.stitching.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Everything that stitching a shot takes.
+struct Sheets {
+    format: TileFormat,
+    /// Tiles, size and target of every picture.
+    pictures: Vec<(Vec<Part>, Frame, PathBuf)>,
+    compression: Compression,
+}
+
+impl Sheets {
+    /// Stitches; returns how many tiles hold pixels that are not a number.
+    fn stitch(&self) -> Result<usize> {
+        let mut nans = 0;
+        for (parts, size, target) in &self.pictures {
+            match self.format {
+                TileFormat::Png => {
+                    let options = PngOptions::default().compression(self.compression);
+                    stitch::png(parts, *size, target, &options)?;
+                }
+                TileFormat::Exr => {
+                    // Read once and soon: time spent on packing it would not come back.
+                    let options = ExrOptions::default().packing(Packing::None);
+                    nans += stitch::exr(parts, *size, target, &options)?.nans.len();
+                }
+            }
+        }
+        Ok(nans)
+    }
+}
 
 impl Control<'_, '_> {
-    /// Stitches, finishes where the scene needs it, and puts the result in its place.
+    /// Everything that is rendered becomes pictures; what comes of the job.
     pub(super) fn conclude(&mut self) -> Result<Outcome> {
         self.tell_progress();
         if let Some(work) = self.work.as_ref().filter(|w| w.only.is_some()) {
+            let output = self.target.path.clone();
             return Ok(Outcome {
-                output: self.target.path.clone(),
+                pictures: vec![output.clone()],
+                output,
                 files: Vec::new(),
                 tiles: self.rendered,
                 adopted: work.adopted,
@@ -32,153 +108,272 @@ impl Control<'_, '_> {
                 parts: work.parts(0),
             });
         }
-        self.emit(Event::Stitching);
         // The last tiles are shown before their files can go.
         drop(self.work.as_mut().and_then(|w| w.preview.take()));
-        let mut files = Vec::new();
-        let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
-        match work.format() {
-            TileFormat::Png => {
-                let canvas = &work.canvases[0];
-                let parts = moved(work.parts(0), canvas.region);
-                let frame = canvas.region.size();
-                let options = PngOptions::default().compression(self.options.compression);
-                stitch::png(&parts, frame, &self.target.path, &options)?;
-            }
-            TileFormat::Exr => files = self.finish()?,
+        let shots = self.work.as_ref().map_or(0, |w| w.shots.len());
+        for shot in 0..shots {
+            self.close(shot)?;
         }
-        self.done(files)
-    }
-
-    fn done(&mut self, files: Vec<PathBuf>) -> Result<Outcome> {
-        // Views with files of their own leave none under the plain name.
-        let output = match files.first() {
-            Some(first) if !self.target.path.is_file() => first.clone(),
-            _ => self.target.path.clone(),
-        };
-        let sha256 = crate::sync::sha256_of(&output)?;
-        let seconds = self.clock();
-        let (rendered, mut adopted) = (self.rendered, 0);
-        if let Some(work) = self.work.as_mut() {
-            adopted = work.adopted;
-            work.dir.append(&Record::Done { output: output.clone(), sha256, seconds, at: now() })?;
-        }
-        // Of a run that found tiles of another, its time says nothing.
-        let state = self.work.as_ref().filter(|w| w.adopted == 0).map(|w| w.dir.root().join("state.ron"));
-        let speedup = state.and_then(|path| hindsight::speedup(&History::read(&path).ok()?));
-        self.emit(Event::Done { output: output.clone(), seconds, tiles: rendered, adopted, speedup });
-        Ok(Outcome { output, files, tiles: rendered, adopted, seconds, parts: Vec::new() })
-    }
-
-    /// Stitches the pictures into EXR files and has a warm Blender make the result of them.
-    fn finish(&mut self) -> Result<Vec<PathBuf>> {
-        let Some(work) = self.work.as_ref() else { return Ok(Vec::new()) };
-        let mut stitched = Vec::new();
-        let mut nans = 0;
-        for (index, canvas) in (0u32..).zip(&work.canvases) {
-            let out = work.stitched(index);
-            let parts = moved(work.parts(index), canvas.region);
-            // Read once and soon: time spent on packing it would not come back.
-            let options = ExrOptions::default().packing(Packing::None);
-            nans += stitch::exr(&parts, canvas.region.size(), &out, &options)?.nans.len();
-            stitched.push((canvas.picture.scene.clone().unwrap_or_default(), out));
-        }
-        let order = FinishOrder {
-            picture: work.canvases[0].picture.clone(),
-            stitched: stitched.clone(),
-            format: self.meeting.format().map(|f| f.name().to_owned()),
-            into: work.dir.root().to_owned(),
-        };
-        if nans > 0 {
-            let text = format!(
-                "{nans} tiles hold pixels that are not a number (NaN): denoising and filters can spread them."
-            );
-            self.emit(Event::Warning { text });
-        }
-        let made = self.finish_somewhere(&order)?;
-        let mut files = Vec::new();
-        for FinishedFile { path, target, suffix } in made {
-            let place = match target {
-                None if suffix.is_empty() => self.target.path.clone(),
-                None => output::with_suffix(&self.target.path, &suffix),
-                Some(target) => output::beside(&self.target.path, &target)?,
-            };
-            output::place(&path, &place)?;
-            if place != self.target.path {
-                files.push(place);
-            }
-        }
-        for (_, path) in stitched {
-            let _ = std::fs::remove_file(path);
-        }
-        Ok(files)
-    }
-
-    /// Finishes on a node that is there; when it fails, on another.
-    fn finish_somewhere(&mut self, order: &FinishOrder) -> Result<Vec<FinishedFile>> {
-        let mut last = Error::render("no node is there for the finish")
-            .remedy("Run the same command again when a node is reachable; all tiles are kept.");
-        let mut tried = Vec::new();
-        for _ in 0..TRIES {
-            let Some(slot) = self.finisher(&tried)? else { break };
-            let seat = &self.seats[slot];
-            let picture = Picture { device: seat.device, threads: seat.threads, ..order.picture.clone() };
-            seat.order(Order::Finish(Box::new(FinishOrder { picture, ..order.clone() })));
-            let node = seat.name.clone();
-            self.emit(Event::Finishing { node });
-            self.awaited = Some(slot);
-            loop {
-                self.step()?;
-                match self.finished.take() {
-                    Some(Ok(files)) => return Ok(files),
-                    Some(Err(e)) => {
-                        if !e.is_retryable() {
-                            return Err(e);
-                        }
-                        last = e;
-                        tried.push(slot);
-                        break;
-                    }
-                    None => {}
-                }
-            }
-        }
-        Err(last)
-    }
-
-    /// A ready slot, the fastest first, preferring those not tried; waits for one that is on its way.
-    fn finisher(&mut self, tried: &[usize]) -> Result<Option<usize>> {
-        loop {
-            let ready = (0..self.seats.len()).filter(|s| self.seats[*s].stage == Stage::Ready);
-            let best = ready.min_by(|a, b| {
-                let key = |s: usize| (tried.contains(&s), -self.seats[s].rate.unwrap_or(0.0));
-                let ((ta, ra), (tb, rb)) = (key(*a), key(*b));
-                ta.cmp(&tb).then(ra.total_cmp(&rb))
-            });
-            if best.is_some() || self.seats.iter().all(|s| s.stage == Stage::Off) {
-                return Ok(best);
-            }
+        while self.work.as_ref().is_some_and(|w| w.shots.iter().any(|s| s.stage == Stage::Closing)) {
+            self.anyone_for_the_finish()?;
             self.step()?;
         }
+        self.done()
+    }
+
+    fn done(&mut self) -> Result<Outcome> {
+        let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
+        if work.shots.iter().any(|s| s.stage == Stage::Open) {
+            return Err(self.interrupted());
+        }
+        let files = std::mem::take(&mut self.closing.files);
+        let pictures: Vec<PathBuf> = work.shots.iter().map(|s| s.path.clone()).collect();
+        let output = pictures.first().cloned().unwrap_or_default();
+        let (tiles, adopted, seconds) = (self.rendered, work.adopted, self.clock());
+        let sha256 = if pictures.len() == 1 { crate::sync::sha256_of(&output)? } else { String::new() };
+        if let Some(work) = self.work.as_mut() {
+            work.dir.append(&Record::Done { output: output.clone(), sha256, seconds, at: now() })?;
+        }
+        if pictures.len() > 1 {
+            self.tell_progress();
+        }
+        // Of a run that found tiles of another, its time says nothing; nor does it of many pictures, whose building counts.
+        let alone = self.work.as_ref().filter(|w| w.adopted == 0 && w.shots.len() == 1);
+        let state = alone.map(|w| w.dir.root().join("state.ron"));
+        let speedup = state.and_then(|path| hindsight::speedup(&History::read(&path).ok()?));
+        self.emit(Event::Done { output: output.clone(), seconds, tiles, adopted, speedup });
+        Ok(Outcome { output, pictures, files, tiles, adopted, seconds, parts: Vec::new() })
+    }
+
+    /// A shot of which every tile is here is stitched as soon as possible.
+    pub(super) fn close(&mut self, shot: usize) -> Result<()> {
+        let Some(work) = self.work.as_mut().filter(|w| w.only.is_none()) else { return Ok(()) };
+        let open = work.shots.get(shot).is_some_and(|s| s.stage == Stage::Open);
+        if open && work.is_complete(shot) {
+            work.shots[shot].stage = Stage::Closing;
+            self.closing.waiting.push_back(shot);
+            self.stitch_next()?;
+        }
+        Ok(())
+    }
+
+    /// The shot that a tile belongs to may be complete now.
+    pub(super) fn close_with(&mut self, picture: u32) -> Result<()> {
+        // A single one waits for the dispatcher, which may still have use for the order of things.
+        match self.work.as_ref().filter(|w| w.shots.len() > 1).and_then(|w| w.shot_of(picture)) {
+            Some(shot) => self.close(shot),
+            None => Ok(()),
+        }
+    }
+
+    fn stitch_next(&mut self) -> Result<()> {
+        if self.closing.stitching.is_some() {
+            return Ok(());
+        }
+        let (Some(shot), Some(work)) = (self.closing.waiting.pop_front(), self.work.as_ref()) else {
+            return Ok(());
+        };
+        let Some(this) = work.shots.get(shot) else { return Ok(()) };
+        let single = work.shots.len() == 1;
+        let pictures = this.canvases.clone().filter_map(|index| {
+            let canvas = work.canvases.get(index as usize)?;
+            let target =
+                if this.format == TileFormat::Png { this.path.clone() } else { work.stitched(index) };
+            Some((moved(work.parts(index), canvas.region), canvas.region.size(), target))
+        });
+        let sheets = Sheets {
+            format: this.format,
+            pictures: pictures.collect(),
+            compression: self.options.compression,
+        };
+        let reporting = self.reporting.clone();
+        let thread = std::thread::Builder::new()
+            .name("stitch".into())
+            .spawn(move || {
+                let _ = reporting.send((usize::MAX, Report::Stitched(shot, sheets.stitch())));
+            })
+            .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
+        self.closing.stitching = Some(thread);
+        if single {
+            self.emit(Event::Stitching);
+        }
+        Ok(())
+    }
+
+    /// A shot is stitched: a PNG is the picture already, of anything else Blender makes it.
+    pub(super) fn stitched(&mut self, shot: usize, nans: Result<usize>) -> Result<()> {
+        self.closing.settle();
+        let nans = nans?;
+        let Some(work) = self.work.as_ref() else { return Ok(()) };
+        let Some(this) = work.shots.get(shot) else { return Ok(()) };
+        if this.format == TileFormat::Png {
+            self.written(shot)?;
+        } else {
+            let stitched = this.canvases.clone().filter_map(|index| {
+                let canvas = work.canvases.get(index as usize)?;
+                Some((canvas.picture.scene.clone().unwrap_or_default(), work.stitched(index)))
+            });
+            let Some(first) = work.canvases.get(this.canvases.start as usize) else { return Ok(()) };
+            let order = FinishOrder {
+                picture: first.picture.clone(),
+                stitched: stitched.collect(),
+                format: this.written_as.map(|f| f.name().to_owned()),
+                into: work.dir.root().join(format!("finished-{shot}")),
+            };
+            if nans > 0 {
+                let text = format!(
+                    "{nans} tiles hold pixels that are not a number (NaN): denoising and filters can spread them."
+                );
+                self.emit(Event::Warning { text });
+            }
+            self.closing.errands.push(Errand { shot, order, tried: Vec::new(), by: None });
+            self.run_errands()?;
+        }
+        self.stitch_next()
+    }
+
+    /// Gives waiting finishes to slots that have nothing to render.
+    pub(super) fn run_errands(&mut self) -> Result<()> {
+        while let Some(at) = self.closing.errands.iter().position(|e| e.by.is_none()) {
+            let Some(slot) = self.finisher(&self.closing.errands[at].tried) else { return Ok(()) };
+            self.feed(Input::Lent(slot, self.closing.took.unwrap_or(USUAL_S)))?;
+            let clock = self.clock();
+            let errand = &mut self.closing.errands[at];
+            errand.by = Some((slot, clock));
+            let mut order = errand.order.clone();
+            let seat = &self.seats[slot];
+            order.picture = Picture { device: seat.device, threads: seat.threads, ..order.picture };
+            seat.order(Order::Finish(Box::new(order)));
+            if self.work.as_ref().is_some_and(|w| w.shots.len() == 1) {
+                let node = self.seats[slot].name.clone();
+                self.emit(Event::Finishing { node });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a slot is busy with a finish.
+    fn finishes(&self, slot: usize) -> bool {
+        self.closing.errands.iter().any(|e| e.by.is_some_and(|by| by.0 == slot))
+    }
+
+    /// A ready slot that renders nothing, the fastest first, preferring those not tried.
+    fn finisher(&self, tried: &[usize]) -> Option<usize> {
+        let rate = |s: usize| self.seats[s].rate.unwrap_or(0.0);
+        let ready = || (0..self.seats.len()).filter(|s| self.seats[*s].stage == Seated::Ready);
+        let fastest = ready().map(rate).fold(0.0, f64::max);
+        let fit = |s: &usize| tried.contains(s) || rate(*s) <= 0.0 || rate(*s) * TOO_SLOW >= fastest;
+        let key = |s: usize| (tried.contains(&s), -rate(s));
+        ready().filter(|s| !self.seats[*s].rendering && !self.finishes(*s)).filter(|s| fit(s)).min_by(
+            |a, b| {
+                let ((ta, ra), (tb, rb)) = (key(*a), key(*b));
+                ta.cmp(&tb).then(ra.total_cmp(&rb))
+            },
+        )
+    }
+
+    /// While a finish waits, somebody must be there or on the way.
+    fn anyone_for_the_finish(&self) -> Result<()> {
+        let waits = self.closing.errands.iter().any(|e| e.by.is_none());
+        let gone = |s: &Seat| s.stage == Seated::Off || (s.stage == Seated::Booting && s.is_away());
+        if waits && self.seats.iter().all(gone) {
+            return Err(Error::render("no node is there for the finish")
+                .remedy("Run the same command again when a node is reachable; all tiles are kept."));
+        }
+        Ok(())
     }
 
     /// What a slot says about the finish.
-    pub(super) fn hear_finish(&mut self, slot: usize, report: Report) -> Option<Report> {
-        if self.awaited != Some(slot) {
-            return Some(report);
+    pub(super) fn hear_finish(&mut self, slot: usize, report: Report) -> Result<Option<Report>> {
+        if let Report::Stitched(shot, nans) = report {
+            return self.stitched(shot, nans).map(|()| None);
         }
+        let by = |e: &Errand| e.by.filter(|by| by.0 == slot).map(|by| by.1);
+        let found = self.closing.errands.iter().enumerate().find_map(|(at, e)| Some((at, by(e)?)));
+        let Some((at, since)) = found else { return Ok(Some(report)) };
         match report {
-            Report::Finished(files) => self.finished = Some(Ok(files)),
-            Report::Refused(error) => self.finished = Some(Err(error)),
-            Report::Lost(error) => {
-                self.finished = Some(Err(error.clone()));
-                self.awaited = None;
-                return Some(Report::Lost(error));
+            Report::Finished(files) => {
+                let errand = self.closing.errands.swap_remove(at);
+                self.closing.took = Some(self.clock() - since);
+                self.deliver(&errand, files)?;
+                self.feed(Input::Returned(slot))?;
+                self.run_errands()?;
+                Ok(None)
             }
-            other => return Some(other),
+            Report::Refused(error) => {
+                self.feed(Input::Returned(slot))?;
+                self.put_back(at, slot, error)?;
+                self.run_errands()?;
+                Ok(None)
+            }
+            Report::Lost(error) => {
+                self.put_back(at, slot, error.clone())?;
+                Ok(Some(Report::Lost(error)))
+            }
+            other => Ok(Some(other)),
         }
-        self.awaited = None;
-        None
+    }
+
+    /// A finish failed here; another slot may do better.
+    fn put_back(&mut self, at: usize, slot: usize, error: Error) -> Result<()> {
+        let errand = &mut self.closing.errands[at];
+        errand.by = None;
+        errand.tried.push(slot);
+        if !error.is_retryable() || errand.tried.len() >= TRIES {
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Puts what a finish made in its place.
+    fn deliver(&mut self, errand: &Errand, made: Vec<FinishedFile>) -> Result<()> {
+        let Some(target) = self.work.as_ref().and_then(|w| w.shots.get(errand.shot)).map(|s| s.path.clone())
+        else {
+            return Ok(());
+        };
+        let mut views = Vec::new();
+        for FinishedFile { path, target: own, suffix } in made {
+            let place = match own {
+                None if suffix.is_empty() => target.clone(),
+                None => output::with_suffix(&target, &suffix),
+                Some(own) => output::beside(&target, &own)?,
+            };
+            output::place(&path, &place)?;
+            if place != target {
+                views.push(place);
+            }
+        }
+        for (_, path) in &errand.order.stitched {
+            let _ = std::fs::remove_file(path);
+        }
+        // Views with files of their own leave none under the plain name.
+        if let (false, Some(first)) = (target.is_file(), views.first())
+            && let Some(work) = self.work.as_mut()
+        {
+            work.shots[errand.shot].path.clone_from(first);
+        }
+        self.closing.files.append(&mut views);
+        self.written(errand.shot)
+    }
+
+    /// The shot's file is there.
+    fn written(&mut self, shot: usize) -> Result<()> {
+        let Some(work) = self.work.as_mut() else { return Ok(()) };
+        work.shots[shot].stage = Stage::Done;
+        if work.shots.len() == 1 {
+            return Ok(());
+        }
+        let this = work.shots[shot].clone();
+        let sha256 = crate::sync::sha256_of(&this.path)?;
+        let output = this.path.clone();
+        work.dir.append(&Record::Shot { shot: shot as u32, output: output.clone(), sha256, at: now() })?;
+        if !self.options.keep {
+            work.put_away(shot);
+        }
+        let (done, of) = (work.shots_done(), work.shots.len());
+        let (scene, camera, frame) = (this.scene, this.shown, this.frame);
+        self.emit(Event::Shot { scene, camera, frame, output, done, of });
+        Ok(())
     }
 }
 
@@ -199,7 +394,6 @@ fn moved(parts: Vec<Part>, region: Rect) -> Vec<Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Frame;
 
     #[test]
     fn parts_are_counted_from_the_region() {

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::conclude::Closing;
 use super::meeting::Meeting;
 use super::output::Target;
 use super::roster::Change;
 use super::seat::{Seat, Stage};
-use super::slot::{FinishedFile, Order, Report, Tile};
+use super::slot::{Order, Report, Tile};
 use super::work::Work;
 use super::{Cancel, Options, Outcome};
 use crate::blender::TileDone;
@@ -23,7 +24,7 @@ use crate::heatmap::Style;
 use crate::hindsight;
 use crate::job::Request;
 use crate::node::{Node, Place};
-use crate::plan::Plan;
+use crate::plan::{NodeModel, Plan};
 use crate::report;
 use crate::state::{History, NodeRecord, Record, TileRecord, now};
 
@@ -63,9 +64,8 @@ pub(super) struct Control<'a, 'b> {
     pub(super) target: Target,
     /// What had to be said.
     warnings: Vec<String>,
-    /// The slot that finishes, and what came of it.
-    pub(super) awaited: Option<usize>,
-    pub(super) finished: Option<Result<Vec<FinishedFile>>>,
+    /// Shots whose tiles are here, on their way into their files.
+    pub(super) closing: Closing,
 }
 
 impl<'a, 'b> Control<'a, 'b> {
@@ -77,7 +77,14 @@ impl<'a, 'b> Control<'a, 'b> {
         cancel: &'a Cancel,
         sink: &'a mut Sink<'b>,
     ) -> Result<Self> {
-        let target = Target::new(&options.output)?;
+        let target = match &options.names {
+            None => Target::new(&options.output)?,
+            // Which files those are is known once the scenes are.
+            Some(names) => {
+                names.check(&request.frames)?;
+                Target { path: options.output.clone() }
+            }
+        };
         let (reporting, reports) = unbounded();
         let mut control = Self {
             request,
@@ -105,8 +112,7 @@ impl<'a, 'b> Control<'a, 'b> {
             told: Instant::now(),
             target,
             warnings: Vec::new(),
-            awaited: None,
-            finished: None,
+            closing: Closing::default(),
         };
         control.seat_all(nodes)?;
         Ok(control)
@@ -146,9 +152,10 @@ impl<'a, 'b> Control<'a, 'b> {
         let result = result.and_then(|outcome| self.account(&outcome).map(|()| outcome));
         self.abort.store(true, Ordering::Relaxed);
         self.withdraw();
+        self.closing.settle();
         // A work directory is worth keeping for its tiles.
         let keep =
-            self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| !w.tiles.is_empty()));
+            self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| w.done_area() > 0));
         if let Some(work) = self.work.take().filter(|_| !keep) {
             work.dir.remove()?;
         }
@@ -157,7 +164,8 @@ impl<'a, 'b> Control<'a, 'b> {
 
     /// Writes the report and the map of a finished render.
     fn account(&self, outcome: &Outcome) -> Result<()> {
-        let Some(work) = self.work.as_ref().filter(|w| w.only.is_none()) else { return Ok(()) };
+        let single = |w: &&Work| w.only.is_none() && w.shots.len() == 1;
+        let Some(work) = self.work.as_ref().filter(single) else { return Ok(()) };
         let history = History::read(&work.dir.root().join("state.ron"))?;
         let png = outcome.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
         let picture = png.then(|| outcome.output.clone());
@@ -179,7 +187,7 @@ impl<'a, 'b> Control<'a, 'b> {
     /// What a run would do.
     pub(super) fn plan_only(mut self) -> Result<Plan> {
         let plan = self.meet().and_then(|()| {
-            let models: Vec<_> = self.seats.iter().map(super::meeting::model).collect();
+            let models = self.models();
             let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
             crate::plan::plan(self.meeting.planning(work), &models)
         });
@@ -199,7 +207,8 @@ impl<'a, 'b> Control<'a, 'b> {
                 self.step()?;
             }
         }
-        if self.draining && self.todo().iter().any(|rects| !rects.is_empty()) {
+        let single = self.work.as_ref().is_some_and(|w| w.shots.len() == 1 || w.only.is_some());
+        if self.draining && single && self.todo().iter().any(|rects| !rects.is_empty()) {
             return Err(self.interrupted());
         }
         self.conclude()
@@ -220,11 +229,13 @@ impl<'a, 'b> Control<'a, 'b> {
         self.work.as_ref().map(Work::todo).unwrap_or_default()
     }
 
-    fn interrupted(&self) -> Error {
-        let done: u64 = self.work.iter().flat_map(|w| &w.tiles).map(|t| t.region.area()).sum();
+    pub(super) fn interrupted(&self) -> Error {
+        let done = self.work.as_ref().map_or(0, Work::done_area);
         let of = self.work.as_ref().map_or(0, Work::area);
+        let several = self.work.as_ref().is_some_and(|w| w.shots.len() > 1);
+        let what = if several { "pixels are" } else { "picture is" };
         let percent = (done.min(of) * 100).checked_div(of).unwrap_or(0);
-        Error::interrupted(format!("stopped; {percent} % of the picture is finished and kept"))
+        Error::interrupted(format!("stopped; {percent} % of the {what} finished and kept"))
             .remedy("Run the same command again to go on from there.")
     }
 
@@ -258,18 +269,21 @@ impl<'a, 'b> Control<'a, 'b> {
     pub(super) fn tell_progress(&mut self) {
         let (Some(dispatch), Some(work)) = (&self.dispatch, &self.work) else { return };
         let run = dispatch.progress(self.clock());
+        let tiles = work.tiles.len() + work.put_away;
         let before = work.area().saturating_sub(run.of_pixels) as f64 / work.area().max(1) as f64;
         let event = Event::Progress {
             done: before + (1.0 - before) * run.done,
-            tiles: work.tiles.len(),
-            of: work.tiles.len() + self.planned.saturating_sub(run.tiles),
+            tiles,
+            of: tiles + self.planned.saturating_sub(run.tiles),
             eta: run.eta,
+            frames: work.shots_done(),
+            of_frames: work.shots.len(),
         };
         self.emit(event);
     }
 
     fn take(&mut self, slot: usize, report: Report) -> Result<()> {
-        let Some(report) = self.hear_finish(slot, report) else { return Ok(()) };
+        let Some(report) = self.hear_finish(slot, report)? else { return Ok(()) };
         if let Some(error) = self.own_trouble(slot, &report) {
             return Err(error.clone());
         }
@@ -279,23 +293,41 @@ impl<'a, 'b> Control<'a, 'b> {
                 let part = if of > 0 { f64::from(done) / f64::from(of) } else { 0.0 };
                 self.feed(Input::Progress(slot, tile, part))
             }
-            Report::Rendered(tile, seconds) => {
+            Report::Rendered(tile, seconds, sync) => {
                 self.emit(Event::Rendered { slot, tile, seconds });
+                self.built(slot, tile, sync)?;
+                self.free(slot)?;
                 self.feed(Input::Rendered(slot, tile, seconds))
             }
             Report::Stored(tile, done) => self.stored(slot, &tile, done),
             Report::Cancelled(tile) => {
                 self.emit(Event::Cancelled { slot, tile });
+                self.free(slot)?;
                 self.feed(Input::Cancelled(slot, tile))
             }
             Report::Failed(tile, error) => {
                 let reason = error.to_string();
                 self.emit(Event::Failed { slot, tile, reason });
+                self.free(slot)?;
                 self.feed(Input::Failed(slot, tile, error))
             }
             Report::Lost(error) => self.lost(slot, error),
             other => self.met_report(slot, other),
         }
+    }
+
+    /// The slot renders nothing now: before the dispatcher knows, it may be lent to the finish of a shot.
+    fn free(&mut self, slot: usize) -> Result<()> {
+        self.seats[slot].rendering = false;
+        self.run_errands()
+    }
+
+    /// What it took to come from one picture to another says how much the next one will take.
+    fn built(&mut self, slot: usize, piece: u64, seconds: f64) -> Result<()> {
+        if self.seats[slot].new_picture && self.work.as_ref().is_some_and(|w| w.canvases.len() > 1) {
+            return self.feed(Input::Built(slot, piece, seconds));
+        }
+        Ok(())
     }
 
     /// What went wrong on this machine (its disk is full or cannot be written to): no other node helps with that.
@@ -323,7 +355,8 @@ impl<'a, 'b> Control<'a, 'b> {
             bytes: done.bytes,
             seconds: done.seconds,
         });
-        self.feed(Input::Stored(slot, tile.piece.id, done.seconds))
+        self.feed(Input::Stored(slot, tile.piece.id, done.seconds))?;
+        self.close_with(tile.piece.picture)
     }
 
     pub(super) fn record(&mut self, tile: &Tile, node: String, done: &TileDone) -> Result<TileRecord> {
@@ -354,8 +387,11 @@ impl<'a, 'b> Control<'a, 'b> {
             work.dir.append(&Record::Lost { node, reason, at: now() })?;
         }
         self.seats[slot].stage = Stage::Booting;
+        self.seats[slot].rendering = false;
+        self.seats[slot].picture = None;
         self.seats[slot].trouble = Some(error.clone());
-        if self.dispatch.is_some() {
+        // A dispatcher that has nothing more to hand out does not ask for anybody; a finish may.
+        if self.dispatch.is_some() && !self.complete {
             return self.feed(Input::Lost(slot, error));
         }
         self.lost_before_planning(slot, &error)
@@ -377,12 +413,18 @@ impl<'a, 'b> Control<'a, 'b> {
                 let Some(seat) = self.seats.get(slot) else { return Ok(()) };
                 if let Some(tile) = self.work.as_ref().and_then(|w| w.tile(piece, slot, seat)) {
                     seat.order(Order::Render(Box::new(tile)));
+                    let seat = &mut self.seats[slot];
+                    seat.rendering = true;
+                    seat.new_picture = seat.picture.replace(piece.picture) != Some(piece.picture);
                     self.emit(Event::Began { slot, tile: piece.id, region: piece.region });
                 }
             }
             Action::Cancel(slot, piece) => self.seats[slot].order(Order::Cancel(piece)),
             Action::Discard(piece) => {
-                if let (Some(file), Some(work)) = (self.files.remove(&piece), self.work.as_mut()) {
+                let file = self.files.remove(&piece);
+                // A region that was rendered twice has one file, and the other one counts.
+                let file = file.filter(|file| !self.files.values().any(|other| other == file));
+                if let (Some(file), Some(work)) = (file, self.work.as_mut()) {
                     work.dir.append(&Record::Discarded { file: file.clone() })?;
                     work.tiles.retain(|t| t.file != file);
                     let _ = std::fs::remove_file(work.dir.tile(&file));
@@ -400,6 +442,17 @@ impl<'a, 'b> Control<'a, 'b> {
             Action::Fail(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// What is known of the slots.
+    fn models(&self) -> Vec<NodeModel> {
+        let several = self.work.as_ref().is_some_and(|w| w.canvases.len() > 1);
+        let model = |seat: &Seat| {
+            let model = super::meeting::model(seat);
+            // Every picture has to be built, not only the first.
+            if several { NodeModel { sync_s: seat.build_s, ..model } } else { model }
+        };
+        self.seats.iter().map(model).collect()
     }
 
     fn trouble(&self, slot: usize) -> (String, Option<String>) {
@@ -420,7 +473,7 @@ impl<'a, 'b> Control<'a, 'b> {
 
     /// Plans what is not finished and begins to hand it out.
     fn plan(&mut self) -> Result<()> {
-        let models: Vec<_> = self.seats.iter().map(super::meeting::model).collect();
+        let models = self.models();
         let Some(work) = self.work.as_mut() else { return Ok(()) };
         let plan = crate::plan::plan(self.meeting.planning(work), &models)?;
         work.dir.append(&Record::Planned {
@@ -474,6 +527,7 @@ impl<'a, 'b> Control<'a, 'b> {
             }))?;
         }
         self.emit(Event::Ready { slot });
-        self.feed(Input::Ready(slot))
+        self.feed(Input::Ready(slot))?;
+        self.run_errands()
     }
 }

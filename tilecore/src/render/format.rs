@@ -80,6 +80,9 @@ impl std::str::FromStr for Format {
             "TGA" => "TARGA",
             other => other,
         };
+        if crate::naming::is_movie(text) || ["FFMPEG", "AVI_JPEG", "AVI_RAW"].contains(&name) {
+            return Err(crate::naming::movie(&format!("{text} is a movie format")));
+        }
         Self::named(name).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|f| f.1).collect();
             Error::input(format!("`{text}` is not a picture format"))
@@ -101,5 +104,6 @@ mod tests {
         assert_eq!("exr".parse::<Format>().unwrap(), Format::OpenExr);
         assert_eq!(Format::of_extension("JPG"), Some(Format::Jpeg));
         assert!("FFMPEG".parse::<Format>().is_err());
+        assert!("mp4".parse::<Format>().unwrap_err().hint().unwrap().contains("ffmpeg"));
     }
 }

@@ -4,6 +4,7 @@ use super::control::Control;
 use super::probe::{self, Gauge};
 use super::seat::Stage;
 use super::slot::Order;
+use super::work::Work;
 use crate::bench::{Cache, Measured};
 use crate::blender::Picture;
 use crate::error::Result;
@@ -21,13 +22,15 @@ impl Control<'_, '_> {
         if let Some(known) = self.remembered(slot) {
             let seat = &mut self.seats[slot];
             (seat.rate, seat.fixed_s) = (Some(known.rate), Some(known.fixed_s));
+            // That of then, less what it took to open the file.
+            seat.build_s = (known.sync_s - seat.sync_s).max(0.0);
             if self.meeting.map.is_none() {
                 self.meeting.map = known.map.and_then(|cells| CostMap::new(cells).ok());
             }
             return self.measured(slot);
         }
         let Some(work) = self.work.as_ref() else { return Ok(()) };
-        let Some(canvas) = work.canvases.first() else { return Ok(()) };
+        let Some(canvas) = work.next_canvas() else { return Ok(()) };
         self.seats[slot].patches = probe::first(canvas.region, work.identity.samples);
         self.ask(slot);
         Ok(())
@@ -35,7 +38,7 @@ impl Control<'_, '_> {
 
     /// Sends the slot's patches to it.
     fn ask(&self, slot: usize) {
-        let Some(canvas) = self.work.as_ref().and_then(|w| w.canvases.first()) else { return };
+        let Some(canvas) = self.work.as_ref().and_then(Work::next_canvas) else { return };
         let seat = &self.seats[slot];
         let picture = Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() };
         seat.order(Order::Probe(Box::new(picture), canvas.frame, seat.patches.clone(), 600.0));
@@ -44,7 +47,7 @@ impl Control<'_, '_> {
     /// The slot's answer: first its rate, then, where the picture is worth it, a map of its cost.
     pub(super) fn probed(&mut self, slot: usize, seconds: &[f64]) -> Result<()> {
         let Some(work) = self.work.as_ref() else { return Ok(()) };
-        let Some(canvas) = work.canvases.first() else { return Ok(()) };
+        let Some(canvas) = work.next_canvas() else { return Ok(()) };
         let (region, frame, samples) = (canvas.region, canvas.frame, work.identity.samples);
         let patches = std::mem::take(&mut self.seats[slot].patches);
         if let (Some(_), Some(fixed_s)) = (self.seats[slot].rate, self.seats[slot].fixed_s) {
@@ -56,6 +59,7 @@ impl Control<'_, '_> {
         let Gauge { sync_s, fixed_s, rate } = gauge;
         let seat = &mut self.seats[slot];
         seat.sync_s += sync_s;
+        seat.build_s = sync_s;
         (seat.rate, seat.fixed_s) = (Some(rate), Some(fixed_s));
         // One slot maps the picture; the others need not wait for it.
         if self.meeting.map.is_none() && self.meeting.mapper.is_none() {

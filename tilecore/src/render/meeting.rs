@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::control::Control;
-use super::format::Format;
 use super::seat::{Seat, Stage};
+use super::shot::Shot;
 use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{self, Canvas, Work};
-use crate::blender::{Effective, Facts, Hello, Needs, Picture, TileDone, TileFormat};
+use crate::blender::{Effective, Facts, Hello, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
-use crate::geometry::{Frame, Overlap, Rect};
-use crate::job::{Identity, InputFile, Request};
+use crate::frames::Frames;
+use crate::geometry::{Frame, Overlap};
+use crate::job::{Identity, InputFile, Request, ShotIdentity};
 use crate::node::Device;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
 use crate::state::{Record, WorkDir, now};
@@ -42,17 +43,16 @@ pub(super) struct Meeting {
     /// How often the scene was looked through for files.
     surveys: u32,
     scout: Option<usize>,
-    /// Facts of the scene asked for, then of the others that its compositor reads.
-    facts: Vec<Facts>,
-    canvases: Vec<Canvas>,
-    overlap: Overlap,
-    tiling: Tiling,
+    /// Facts of the scenes asked for, then of the others that their compositors read.
+    pub(super) facts: Vec<Facts>,
+    pub(super) canvases: Vec<Canvas>,
+    pub(super) shots: Vec<Shot>,
+    pub(super) overlap: Overlap,
+    pub(super) tiling: Tiling,
     /// Version and build hash that all slots must have.
     blender: Option<(String, String)>,
     /// When the first slot was ready.
     ready: Option<Instant>,
-    /// Format of the picture, where it is not the scene's own.
-    format: Option<Format>,
     /// Where the picture is costly, where that was measured.
     pub(super) map: Option<CostMap>,
     /// The slot that measures it.
@@ -71,11 +71,11 @@ impl Meeting {
             scout: None,
             facts: Vec::new(),
             canvases: Vec::new(),
+            shots: Vec::new(),
             overlap: Overlap(0),
             tiling: request.tiling,
             blender: None,
             ready: None,
-            format: None,
             map: None,
             mapper: None,
         })
@@ -102,14 +102,54 @@ impl Meeting {
         self.tiling == Tiling::Count(1)
     }
 
-    /// The picture's format, where it is not the scene's own.
-    pub(super) fn format(&self) -> Option<Format> {
-        self.format
+    /// How many of the scenes looked at are those asked for; they come first.
+    pub(super) fn asked(&self, request: &Request) -> usize {
+        request.scenes.len().max(1).min(self.facts.len())
+    }
+}
+
+impl Meeting {
+    fn scene_of(&self, canvas: u32) -> Option<String> {
+        self.canvases.get(canvas as usize).and_then(|c| c.picture.scene.clone())
     }
 
-    /// What the scene needs, from what was asked for and what was found.
-    pub(super) fn facts(&self) -> Option<&Facts> {
-        self.facts.first()
+    /// The shots as the job's identity has them: only where there are several.
+    fn identities(&self) -> Vec<ShotIdentity> {
+        let of = |shot: &Shot| {
+            let canvas = self.canvases.get(shot.canvases.start as usize)?;
+            Some(ShotIdentity {
+                scene: shot.scene.clone(),
+                camera: shot.camera.clone(),
+                frame: shot.frame,
+                region: canvas.region,
+                format: shot.format,
+                pictures: shot.canvases.end - shot.canvases.start,
+            })
+        };
+        if self.shots.len() < 2 { Vec::new() } else { self.shots.iter().filter_map(of).collect() }
+    }
+
+    /// What is told about every scene, with its first frame. `effective` is what Blender said of the first.
+    fn scenes(&self, request: &Request, effective: &Effective) -> Vec<Event> {
+        let mut told = Vec::new();
+        for facts in &self.facts[..self.asked(request)] {
+            let Some(shot) = self.shots.iter().find(|s| s.scene == facts.scene) else { continue };
+            let Some(canvas) = self.canvases.get(shot.canvases.start as usize) else { continue };
+            let first = shot.scene == effective.scene;
+            let reasons = facts.needs.reasons.iter();
+            told.push(Event::Scene {
+                scene: shot.scene.clone(),
+                camera: if first { effective.camera.clone() } else { shot.shown.clone() },
+                engine: crate::blender::printable(&facts.engine, 60),
+                size: canvas.frame,
+                frame: shot.frame,
+                samples: if first { effective.samples } else { request.samples.unwrap_or(facts.samples) },
+                tile_format: shot.format.extension(),
+                overlap: self.overlap.0,
+                reasons: reasons.map(|r| crate::blender::printable(&r.text, 300)).collect(),
+            });
+        }
+        told
     }
 }
 
@@ -233,7 +273,7 @@ impl Control<'_, '_> {
     }
 
     /// Moves every waiting slot on as far as it can go.
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         for slot in 0..self.seats.len() {
             if self.seats[slot].stage != Stage::Waiting {
                 continue;
@@ -265,8 +305,11 @@ impl Control<'_, '_> {
         if !self.meeting.settled {
             self.seats[slot].stage = Stage::Looking;
             self.seats[slot].order(Order::Files(Box::new(FilesOrder {
-                scene: self.request.scene.clone(),
-                frames: vec![self.request.frame],
+                scenes: self.request.scenes.clone(),
+                frames: match &self.request.frames {
+                    Frames::These(frames) => Some(frames.clone()),
+                    Frames::All => None,
+                },
                 inputs: Arc::clone(&self.meeting.inputs),
                 roots: self.meeting.roots.clone(),
             })));
@@ -307,19 +350,15 @@ impl Control<'_, '_> {
     }
 
     fn look(&mut self, slot: usize) -> Result<()> {
-        let scene = match self.meeting.facts.first() {
-            None => self.request.scene.clone(),
-            Some(first) => {
-                let next = first
-                    .needs
-                    .pictures
-                    .iter()
-                    .map(|p| &p.scene)
-                    .find(|name| !self.meeting.facts.iter().any(|f| f.scene == **name));
-                match next {
-                    Some(name) => Some(name.clone()),
-                    None => return self.decide(slot),
-                }
+        let known = self.meeting.facts.len();
+        let scene = if known < self.request.scenes.len().max(1) {
+            self.request.scenes.get(known).cloned()
+        } else {
+            let read = self.meeting.facts.iter().flat_map(|f| &f.needs.pictures).map(|p| &p.scene);
+            let next = read.into_iter().find(|name| !self.meeting.facts.iter().any(|f| f.scene == **name));
+            match next.cloned() {
+                Some(name) => Some(name),
+                None => return self.decide(slot),
             }
         };
         self.seats[slot].stage = Stage::Looking;
@@ -328,89 +367,17 @@ impl Control<'_, '_> {
     }
 
     fn looked(&mut self, slot: usize, facts: Facts) -> Result<()> {
-        if self.meeting.facts.len() > 64 {
+        if self.meeting.facts.len() > 64 + self.request.scenes.len() {
             return Err(Error::input("the compositor reads more than 64 scenes"));
         }
         self.meeting.facts.push(facts);
         self.look(slot)
     }
 
-    /// From facts and wishes to pictures.
-    fn decide(&mut self, slot: usize) -> Result<()> {
-        let Some(first) = self.meeting.facts.first().cloned() else { return Ok(()) };
-        let request = self.request;
-        let needs = &first.needs;
-        let own = needs.format.as_deref().unwrap_or("PNG");
-        let format = self.tile_format(needs, own)?;
-        if let Some(reason) = needs.refuse.first().filter(|_| format == TileFormat::Exr) {
-            return Err(Error::input(crate::blender::printable(&reason.text, 500)).remedy(
-                reason.remedy.as_deref().map_or_else(
-                    || "Change the scene, or accept a difference with --tile-format png.".into(),
-                    |r| crate::blender::printable(r, 500),
-                ),
-            ));
-        }
-        self.meeting.overlap = Overlap(request.overlap.unwrap_or(needs.overlap).min(4096));
-        if let Some(why) = needs.whole.as_ref().filter(|_| !request.force_tiles) {
-            self.meeting.tiling = Tiling::Count(1);
-            let why = crate::blender::printable(why, 500);
-            self.emit(Event::Warning {
-                text: format!(
-                    "The frame is rendered whole on one node: {why} --force-tiles cuts it all the same."
-                ),
-            });
-        }
-        for note in needs.notes.iter().take(20) {
-            self.emit(Event::Warning { text: crate::blender::printable(note, 500) });
-        }
-        let names: Vec<String> = if format == TileFormat::Exr && !needs.pictures.is_empty() {
-            needs.pictures.iter().map(|p| p.scene.clone()).collect()
-        } else {
-            vec![first.scene.clone()]
-        };
-        let mut canvases = Vec::new();
-        for name in names {
-            if let Some(facts) = self.meeting.facts.iter().find(|f| f.scene == name) {
-                canvases.push(canvas(request, facts, &first, format)?);
-            }
-        }
-        self.meeting.canvases = canvases;
-        self.begin_set_up(slot);
-        self.advance();
-        Ok(())
-    }
-
-    /// The tiles' format, from the picture's: what the flags or the name of the output say, else the scene's own.
-    fn tile_format(&mut self, needs: &Needs, own: &str) -> Result<TileFormat> {
-        let extension = self.options.output.extension().map(|e| e.to_string_lossy().into_owned());
-        let by_name = extension
-            .filter(|_| !self.options.named_by_format)
-            .filter(|e| !Format::named(own).is_some_and(|f| f.has_extension(e)))
-            .and_then(|e| Format::of_extension(&e));
-        let wanted = self.options.format.or(by_name);
-        let picture = wanted.or(Format::named(own));
-        self.meeting.format = wanted;
-        let chosen = match (self.request.tile_format, picture) {
-            (Some(TileFormat::Png), Some(Format::Png) | None) => TileFormat::Png,
-            (Some(TileFormat::Png), Some(other)) if wanted.is_some() => {
-                return Err(Error::input(format!("PNG tiles alone cannot become {}", other.name()))
-                    .remedy("Leave --tile-format out, or write a .png."));
-            }
-            (Some(format), _) => format,
-            (None, Some(Format::Png)) if own != "PNG" => TileFormat::Exr,
-            (None, Some(Format::Png)) => needs.tile_format,
-            (None, _) => TileFormat::Exr,
-        };
-        let named = if chosen == TileFormat::Png { Some(Format::Png) } else { picture };
-        if let Some(format) = named.filter(|_| self.options.named_by_format) {
-            self.target.extension(format.extension());
-        }
-        Ok(chosen)
-    }
-
-    fn begin_set_up(&mut self, slot: usize) {
+    pub(super) fn begin_set_up(&mut self, slot: usize) {
         let seat = &mut self.seats[slot];
-        if let Some(canvas) = self.meeting.canvases.first() {
+        let next = self.work.as_ref().and_then(Work::next_canvas).or(self.meeting.canvases.first());
+        if let Some(canvas) = next {
             seat.stage = Stage::SettingUp;
             seat.order(Order::SetUp(Box::new(Picture {
                 device: seat.device,
@@ -428,11 +395,18 @@ impl Control<'_, '_> {
         let Some(work) = self.work.as_ref() else { return Ok(()) };
         let have = work.tiles.iter().map(|t| work::name_of(t.picture, t.region)).collect();
         let canvases = work.canvases.clone();
+        let closed = work.closed();
         let seat = &mut self.seats[slot];
         seat.stage = Stage::Measuring;
         if self.rendered == 0 {
             let tiles = work.dir.root().join("tiles");
-            seat.order(Order::Adopt(Box::new(AdoptOrder { have, canvases, overlap: work.overlap, tiles })));
+            seat.order(Order::Adopt(Box::new(AdoptOrder {
+                have,
+                canvases,
+                closed,
+                overlap: work.overlap,
+                tiles,
+            })));
             return Ok(());
         }
         self.ready(slot)
@@ -441,12 +415,17 @@ impl Control<'_, '_> {
     /// The size that counts is the one Blender took: it renders no side shorter than 4 pixels before the percentage.
     fn measure_canvas(&mut self, effective: &Effective) -> Result<()> {
         let frame = Frame::scaled(effective.resolution.0, effective.resolution.1, effective.percentage)?;
-        let border = self.meeting.facts().and_then(|f| f.border);
-        let Some(canvas) = self.meeting.canvases.first_mut().filter(|c| c.frame != frame) else {
-            return Ok(());
+        let Some(first) = self.meeting.canvases.first().filter(|c| c.frame != frame) else { return Ok(()) };
+        let (asked, picture) = (first.frame, first.picture.clone());
+        let same = |c: &Canvas| {
+            c.frame == asked
+                && (c.picture.resolution, c.picture.percentage) == (picture.resolution, picture.percentage)
         };
-        let asked = std::mem::replace(&mut canvas.frame, frame);
-        canvas.region = border.map_or(Ok(frame.rect()), |b| b.rect(frame))?;
+        for canvas in self.meeting.canvases.iter_mut().filter(|c| same(c)) {
+            let facts = self.meeting.facts.iter().find(|f| Some(&f.scene) == canvas.picture.scene.as_ref());
+            canvas.frame = frame;
+            canvas.region = facts.and_then(|f| f.border).map_or(Ok(frame.rect()), |b| b.rect(frame))?;
+        }
         self.emit(Event::Warning { text: format!("Blender renders {frame} where {asked} was asked for.") });
         Ok(())
     }
@@ -455,6 +434,7 @@ impl Control<'_, '_> {
     fn identify(&mut self, effective: &Effective) -> Result<()> {
         let Some((blender, hash)) = self.meeting.blender.clone() else { return Ok(()) };
         let Some(canvas) = self.meeting.canvases.first() else { return Ok(()) };
+        let Some(first) = self.meeting.shots.first() else { return Ok(()) };
         let identity = Identity {
             files: self
                 .meeting
@@ -474,10 +454,11 @@ impl Control<'_, '_> {
             region: canvas.region,
             format: canvas.picture.format,
             overlap: self.meeting.overlap.0,
-            pictures: self.meeting.canvases.iter().filter_map(|c| c.picture.scene.clone()).collect(),
+            pictures: first.canvases.clone().filter_map(|at| self.meeting.scene_of(at)).collect(),
             blender,
             hash,
             scripts: self.request.scripts,
+            shots: self.meeting.identities(),
         };
         let (dir, history) = WorkDir::open(&self.options.work_dir, &identity, self.options.fresh)?;
         let tiles = history.as_ref().map(|h| dir.sound_tiles(h)).unwrap_or_default();
@@ -485,38 +466,37 @@ impl Control<'_, '_> {
         let mut work = Work {
             canvases: self.meeting.canvases.clone(),
             overlap: self.meeting.overlap,
+            shots: self.meeting.shots.clone(),
             adopted: tiles.len(),
+            put_away: 0,
             identity,
             dir,
             tiles,
             only: self.options.only.clone(),
             preview: None,
         };
+        work.recall(history.as_ref(), self.options.skip_existing);
         work.begin_preview(self.options.preview);
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
             at: now() - self.clock(),
             nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
         })?;
-        let reasons = self.meeting.facts().map(|f| f.needs.reasons.clone()).unwrap_or_default();
-        let scene = Event::Scene {
-            scene: effective.scene.clone(),
-            camera: effective.camera.clone(),
-            engine: crate::blender::printable(&effective.engine, 60),
-            size: work.identity.size,
-            frame: effective.frame,
-            samples: effective.samples,
-            tile_format: work.format().extension(),
-            overlap: work.overlap.0,
-            reasons: reasons.iter().map(|r| crate::blender::printable(&r.text, 300)).collect(),
-        };
+        let scenes = self.meeting.scenes(self.request, effective);
+        let shots = Event::Shots { of: work.shots.len(), done: work.shots_done() };
+        let several = work.shots.len() > 1;
         let adopted = Event::Adopted {
             tiles: work.tiles.len(),
             pixels: work.tiles.iter().map(|t| t.region.area()).sum(),
         };
         let any = !work.tiles.is_empty();
         self.work = Some(work);
-        self.emit(scene);
+        for scene in scenes {
+            self.emit(scene);
+        }
+        if several {
+            self.emit(shots);
+        }
         if any {
             self.emit(adopted);
         }
@@ -634,33 +614,4 @@ impl Control<'_, '_> {
             }
         }
     }
-}
-
-/// One picture to render.
-fn canvas(request: &Request, facts: &Facts, first: &Facts, format: TileFormat) -> Result<Canvas> {
-    let main = facts.scene == first.scene;
-    let resolution = if main { request.resolution.unwrap_or(facts.resolution) } else { facts.resolution };
-    let percentage = if main { request.percentage.unwrap_or(facts.percentage) } else { facts.percentage };
-    let frame = Frame::scaled(resolution.0, resolution.1, percentage)?;
-    let region: Rect = match &facts.border {
-        Some(border) => border.rect(frame)?,
-        None => frame.rect(),
-    };
-    Ok(Canvas {
-        picture: Picture {
-            scene: Some(facts.scene.clone()),
-            camera: if main { request.camera.clone() } else { None },
-            frame: request.frame,
-            seed: request.seed,
-            samples: request.samples,
-            resolution: if main { request.resolution } else { None },
-            percentage: if main { request.percentage } else { None },
-            threads: None,
-            device: Device::Cpu,
-            persistent: request.persistent,
-            format,
-        },
-        frame,
-        region,
-    })
 }

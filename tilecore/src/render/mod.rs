@@ -1,4 +1,4 @@
-//! One frame from start to end: nodes are reached, the scene is looked at, tiles are planned, rendered, stitched.
+//! A job from start to end: nodes are reached, the scene is looked at, tiles are planned, rendered, stitched.
 //!
 //! [`run`] owns everything. One thread per slot talks to its Blender (`slot`), one loop takes what they report
 //! and gives orders; it feeds the scheduler in [`crate::dispatch`] and records in [`crate::state`].
@@ -6,6 +6,7 @@
 mod arrival;
 mod conclude;
 mod control;
+mod decide;
 mod farewell;
 mod format;
 mod measure;
@@ -16,6 +17,7 @@ mod roster;
 mod seat;
 mod seating;
 mod session;
+mod shot;
 mod slot;
 mod work;
 
@@ -23,10 +25,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::Sink;
+use crate::frames::Frames;
 use crate::geometry::Rect;
 use crate::job::Request;
+use crate::naming::Pattern;
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::stitch::{Compression, Part};
@@ -34,11 +38,39 @@ use crate::stitch::{Compression, Part};
 pub use format::Format;
 pub use roster::Roster;
 
+/// How the files of a job's pictures are called, where there may be several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As somebody typed.
+    Pattern(Pattern),
+    /// By the scene's own output path, as Blender would.
+    Scene,
+}
+
+impl Names {
+    /// Whether several frames can have them, as far as that is known before a scene is.
+    fn check(&self, frames: &Frames) -> Result<()> {
+        match (self, frames) {
+            (Self::Pattern(pattern), Frames::These(frames))
+                if frames.len() > 1 && !pattern.tells_frames() =>
+            {
+                Err(Error::input(format!("{} frames would be written to one file", frames.len()))
+                    .remedy("Put #### into -o for the number of the frame, for example -o 'shot_####.png'."))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Where the result goes and what is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The picture.
+    /// The picture, where there is one and [`Options::names`] does not say it.
     pub output: PathBuf,
+    /// What the pictures' files are called; without it a single one is `output`, and several go by the scene's own path.
+    pub names: Option<Names>,
+    /// Leave out pictures whose file is there.
+    pub skip_existing: bool,
     /// Whether the name's extension follows the format of the picture: nobody asked for this very name.
     pub named_by_format: bool,
     /// Tiles and state.
@@ -62,7 +94,7 @@ pub struct Options {
     pub measure: bool,
     /// Where measurements are kept between runs; nowhere when absent.
     pub bench: Option<PathBuf>,
-    /// Render only these regions of the frame, which do not overlap, and leave them as tiles.
+    /// Render only these regions of the first picture, which do not overlap, and leave them as tiles.
     pub only: Option<Vec<Rect>>,
     /// Changes to who takes part while it runs.
     pub roster: Roster,
@@ -76,6 +108,8 @@ impl Options {
         work_dir.push(".tiles");
         Self {
             output,
+            names: None,
+            skip_existing: false,
             named_by_format: false,
             work_dir: work_dir.into(),
             fresh: false,
@@ -122,8 +156,10 @@ impl Cancel {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The picture.
+    /// The picture; the first of several.
     pub output: PathBuf,
+    /// All pictures, in the order asked for.
+    pub pictures: Vec<PathBuf>,
     /// Other files the scene writes (its File Output nodes), where they are now.
     pub files: Vec<PathBuf>,
     /// Tiles rendered in this run.
@@ -151,7 +187,7 @@ pub fn plan(
     control::Control::new(request, nodes, options, cancel, sink)?.plan_only()
 }
 
-/// Renders one frame on `nodes`.
+/// Renders everything that is asked for on `nodes`.
 ///
 /// # Errors
 /// [`Kind::Input`](crate::error::Kind::Input) before anything renders when the request cannot be carried out as it is,

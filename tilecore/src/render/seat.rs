@@ -45,12 +45,19 @@ pub(super) struct Seat {
     pub(super) hello: Option<Hello>,
     pub(super) start_s: f64,
     pub(super) sync_s: f64,
+    /// Seconds of that which went into building the scene for rendering.
+    pub(super) build_s: f64,
     pub(super) rate: Option<f64>,
     pub(super) fixed_s: Option<f64>,
     /// Small renders whose times are awaited.
     pub(super) patches: Patches,
     /// Losses in a row before anything was rendered.
     pub(super) losses: u32,
+    /// Whether it has a tile to render.
+    pub(super) rendering: bool,
+    /// The picture it rendered last, and whether that tile was its first.
+    pub(super) picture: Option<u32>,
+    pub(super) new_picture: bool,
     /// Whether it came while the job ran.
     pub(super) late: bool,
     /// Why it was lost last.

@@ -50,12 +50,23 @@ pub(super) struct Session<'a> {
     worker: &'a mut Worker,
     running: Option<Under>,
     fetching: Option<Fetching>,
+    /// An order for when nothing is rendered or fetched.
+    postponed: Option<Order>,
     heard: Instant,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(slot: &'a Slot, worker: &'a mut Worker) -> Self {
-        Self { end: None, cold: true, slot, worker, running: None, fetching: None, heard: Instant::now() }
+        Self {
+            end: None,
+            cold: true,
+            slot,
+            worker,
+            running: None,
+            fetching: None,
+            postponed: None,
+            heard: Instant::now(),
+        }
     }
 
     /// Serves until told to stop or to start over (`Ok`), or until the link is gone.
@@ -67,10 +78,16 @@ impl<'a> Session<'a> {
             let busy = self.running.is_some() || self.fetching.is_some();
             let order = if busy {
                 match self.slot.orders.try_recv() {
+                    Ok(order @ Order::Finish(_)) => {
+                        self.postponed = Some(order);
+                        None
+                    }
                     Ok(order) => Some(order),
                     Err(TryRecvError::Empty) => None,
                     Err(TryRecvError::Disconnected) => return Ok(End::Stopped),
                 }
+            } else if let Some(order) = self.postponed.take() {
+                Some(order)
             } else {
                 match self.slot.orders.recv_timeout(Duration::from_millis(250)) {
                     Ok(order) => Some(order),
@@ -134,7 +151,7 @@ impl<'a> Session<'a> {
             Ok(done) => {
                 // The first tile builds the scene: that is no measure of the tiles to come.
                 let sync = if std::mem::take(&mut self.cold) { done.sync } else { 0.0 };
-                self.slot.report(Report::Rendered(id, done.seconds - sync));
+                self.slot.report(Report::Rendered(id, done.seconds - sync, done.sync));
                 self.next_while_fetching(under.tile, done)
             }
             Err(e) if e.kind() == Kind::Interrupted => {
@@ -155,6 +172,8 @@ impl<'a> Session<'a> {
             self.listen(Duration::from_millis(25))?;
         }
         match self.slot.orders.recv_timeout(Duration::from_millis(20)) {
+            // That can take long, and the tile shall not wait for it.
+            Ok(order @ Order::Finish(_)) => self.postponed = Some(order),
             Ok(order) => self.obey(order)?,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
@@ -255,7 +274,7 @@ impl<'a> Session<'a> {
     /// Asks Blender what the scene refers to, and finds and hashes that here.
     fn survey(&mut self, order: &FilesOrder) -> Result<Survey> {
         let slot = self.slot;
-        let request = json!({"scene": order.scene, "frames": order.frames});
+        let request = json!({"scenes": order.scenes, "frames": order.frames});
         let listing = self.worker.call("files", request, Some(LONG), &mut || !slot.aborted())?;
         let mut hashes = Hashes::open();
         let mut meter = Meter::default();
@@ -328,7 +347,7 @@ impl<'a> Session<'a> {
         for file in spool.tiles {
             let tile = work::piece_of(&file.name)
                 .and_then(|piece| work::tile(&order.canvases, order.overlap, &order.tiles, piece, slot.index))
-                .filter(|tile| tile.name == file.name);
+                .filter(|tile| tile.name == file.name && !order.closed.contains(&tile.piece.picture));
             let Some(tile) = tile else { continue };
             if order.have.contains(&tile.name) {
                 continue;
@@ -384,7 +403,9 @@ impl<'a> Session<'a> {
         let made: Made = self.worker.call("finish", request, Some(LONG), &mut go_on)?;
         let mut finished = Vec::new();
         for (index, file) in made.files.into_iter().enumerate() {
-            let path = order.into.join(format!("finished-{index}"));
+            let mut path = order.into.clone().into_os_string();
+            path.push(format!("-{index}"));
+            let path = PathBuf::from(path);
             let spooled = Spooled { name: file.name, bytes: file.bytes, sha256: file.sha256 };
             self.worker.fetch(&job, &spooled, &path, &mut go_on)?;
             let suffix = file.suffix.unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Everything of a session lives and dies on this thread (libssh2 wants it so). While a tile renders, the finished one
 //! before it is fetched over the same link.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,8 +69,10 @@ pub(super) struct Tile {
 /// Which files are asked for, and which may be sent.
 #[derive(Debug)]
 pub(super) struct FilesOrder {
-    pub(super) scene: Option<String>,
-    pub(super) frames: Vec<i32>,
+    /// The active one where there are none.
+    pub(super) scenes: Vec<String>,
+    /// Those of the scene where there are none.
+    pub(super) frames: Option<Vec<i32>>,
     /// What the node has.
     pub(super) inputs: Arc<Inputs>,
     pub(super) roots: Roots,
@@ -81,6 +84,8 @@ pub(super) struct AdoptOrder {
     /// Names of tiles that are here already.
     pub(super) have: Vec<String>,
     pub(super) canvases: Vec<Canvas>,
+    /// Pictures of which nothing is wanted any more.
+    pub(super) closed: HashSet<u32>,
     pub(super) overlap: Overlap,
     /// Directory of the tiles here.
     pub(super) tiles: PathBuf,
@@ -93,7 +98,7 @@ pub(super) struct FinishOrder {
     /// Scene name and stitched file.
     pub(super) stitched: Vec<(String, PathBuf)>,
     pub(super) format: Option<String>,
-    /// Directory that the results are fetched into.
+    /// What the results are called here, with a number after it.
     pub(super) into: PathBuf,
 }
 
@@ -114,11 +119,14 @@ pub(super) enum Report {
     Probed(Vec<f64>),
     Adopted(Vec<(Tile, Spooled)>),
     Sample(u64, u32, u32),
-    Rendered(u64, f64),
+    /// Piece, and the seconds that went into building the scene.
+    Rendered(u64, f64, f64),
     Stored(Box<Tile>, TileDone),
     Cancelled(u64),
     Failed(u64, Error),
     Finished(Vec<FinishedFile>),
+    /// A shot is stitched, with so many tiles that hold pixels that are not a number; no slot's own report.
+    Stitched(usize, Result<usize>),
     /// The job's spool is gone.
     Forgotten,
     /// An order other than a tile failed, the link lives.

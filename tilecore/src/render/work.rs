@@ -1,13 +1,15 @@
 //! A job that is known: its pictures, its identity, its work directory, and what is finished of it.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::shot::{Shot, Stage};
 use super::slot::Tile;
 use crate::blender::{Picture, TileFormat};
 use crate::dispatch::{Piece, SlotId};
 use crate::geometry::{Frame, Overlap, Rect, uncovered};
 use crate::job::Identity;
-use crate::state::{TileRecord, WorkDir};
+use crate::state::{History, TileRecord, WorkDir};
 use crate::stitch::Part;
 use crate::stitch::preview::Live;
 
@@ -27,11 +29,14 @@ pub(super) struct Canvas {
 /// Everything about the job.
 pub(super) struct Work {
     pub(super) canvases: Vec<Canvas>,
+    pub(super) shots: Vec<Shot>,
     pub(super) identity: Identity,
     pub(super) overlap: Overlap,
     pub(super) dir: WorkDir,
     pub(super) tiles: Vec<TileRecord>,
     pub(super) adopted: usize,
+    /// Finished tiles whose picture is written, so that they are gone.
+    pub(super) put_away: usize,
     /// Keeps `preview.png` in the work directory up to date.
     pub(super) preview: Option<Live>,
     /// Only these regions of the first picture are wanted.
@@ -39,13 +44,93 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Takes over what earlier runs wrote of several pictures, and what is to be left out because it is there.
+    pub(super) fn recall(&mut self, history: Option<&History>, skip_existing: bool) {
+        if self.shots.len() > 1 {
+            let sound = history.map(|h| self.dir.sound_shots(h)).unwrap_or_default();
+            for (shot, path) in sound {
+                let shot = self.shots.get_mut(shot as usize).filter(|s| s.path == path);
+                if let Some(shot) = shot {
+                    shot.stage = Stage::Done;
+                }
+            }
+        }
+        for shot in self.shots.iter_mut().filter(|s| skip_existing && s.path.is_file()) {
+            shot.stage = Stage::Done;
+        }
+        let closed = self.closed();
+        self.tiles.retain(|t| !closed.contains(&t.picture));
+        self.adopted = self.tiles.len();
+    }
+
+    /// Pictures of which nothing is wanted any more.
+    pub(super) fn closed(&self) -> HashSet<u32> {
+        self.shots.iter().filter(|s| s.stage == Stage::Done).flat_map(|s| s.canvases.clone()).collect()
+    }
+
+    /// How many shots are written.
+    pub(super) fn shots_done(&self) -> usize {
+        self.shots.iter().filter(|s| s.stage == Stage::Done).count()
+    }
+
+    /// The shot that a picture is rendered for.
+    pub(super) fn shot_of(&self, picture: u32) -> Option<usize> {
+        let at = self.shots.partition_point(|s| s.canvases.end <= picture);
+        self.shots.get(at).filter(|s| s.canvases.contains(&picture)).map(|_| at)
+    }
+
+    /// Whether every tile of a shot is here.
+    pub(super) fn is_complete(&self, shot: usize) -> bool {
+        self.shots.get(shot).is_some_and(|s| {
+            s.canvases.clone().all(|picture| {
+                let done = self.tiles.iter().filter(|t| t.picture == picture).map(|t| t.region);
+                self.canvases.get(picture as usize).is_some_and(|c| uncovered(c.region, done).is_empty())
+            })
+        })
+    }
+
+    /// The first picture that is not written.
+    pub(super) fn next_canvas(&self) -> Option<&Canvas> {
+        let open = self.shots.iter().find(|s| s.stage != Stage::Done)?;
+        self.canvases.get(open.canvases.start as usize)
+    }
+
+    /// Pixels that are finished.
+    pub(super) fn done_area(&self) -> u64 {
+        let closed = self.closed();
+        let written: u64 =
+            closed.iter().filter_map(|p| self.canvases.get(*p as usize)).map(|c| c.region.area()).sum();
+        written
+            + self.tiles.iter().filter(|t| !closed.contains(&t.picture)).map(|t| t.region.area()).sum::<u64>()
+    }
+
+    /// Forgets a written shot's tiles, files and all.
+    pub(super) fn put_away(&mut self, shot: usize) {
+        let Some(pictures) = self.shots.get(shot).map(|s| s.canvases.clone()) else { return };
+        let (gone, kept) =
+            std::mem::take(&mut self.tiles).into_iter().partition(|t| pictures.contains(&t.picture));
+        self.tiles = kept;
+        let gone: Vec<TileRecord> = gone;
+        self.put_away += gone.len();
+        for tile in gone {
+            let _ = std::fs::remove_file(self.dir.tile(&tile.file));
+        }
+    }
+
     /// What is not finished of each picture.
     pub(super) fn todo(&self) -> Vec<Vec<Rect>> {
+        let closed = self.closed();
+        let mut done: HashMap<u32, Vec<Rect>> = HashMap::new();
+        for tile in &self.tiles {
+            done.entry(tile.picture).or_default().push(tile.region);
+        }
         (0u32..)
             .zip(&self.canvases)
             .map(|(index, canvas)| {
-                let done = self.tiles.iter().filter(|t| t.picture == index).map(|t| t.region);
-                let left = uncovered(canvas.region, done);
+                if closed.contains(&index) {
+                    return Vec::new();
+                }
+                let left = uncovered(canvas.region, done.remove(&index).unwrap_or_default());
                 match &self.only {
                     None => left,
                     Some(_) if index > 0 => Vec::new(),
@@ -61,7 +146,7 @@ impl Work {
     /// Begins the preview with what is there; where tiles are no pictures yet, only when it is `wanted`.
     pub(super) fn begin_preview(&mut self, wanted: bool) {
         let Some(canvas) = self.canvases.first() else { return };
-        if (self.format() != TileFormat::Png && !wanted) || self.only.is_some() {
+        if self.shots.len() > 1 || (self.format() != TileFormat::Png && !wanted) || self.only.is_some() {
             return;
         }
         let path = self.dir.root().join("preview.png");
@@ -110,7 +195,7 @@ impl Work {
         self.dir.root().join(name)
     }
 
-    /// The tile format.
+    /// The tile format; the first shot's of several.
     pub(super) fn format(&self) -> TileFormat {
         self.identity.format
     }

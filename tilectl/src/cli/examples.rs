@@ -11,6 +11,8 @@ pub(super) const RENDER: &str = "Examples:
   tilectl render still.blend --frame 1 --node local --node me@server -o still.png
   tilectl render still.blend --frame 1 --node local,threads=4 --resolution 14000x9000
   tilectl render still.blend --frame 1 --serve                 watch it in a browser
+  tilectl render film.blend --frames 1-250 -o 'out/shot_####.png'
+  tilectl render shop.blend --frame 1 --cameras all -o '{camera}.png'
 
 A render that was stopped or killed goes on where it was: run the same command again.
 Exit codes: 0 done, 1 could not be completed, 2 wrong usage or input, 3 stopped and resumable.";
@@ -91,3 +93,36 @@ pub(super) const COMPLETIONS: &str = "Examples:
 pub(super) const MAN: &str = "Examples:
   tilectl man | man -l -
   tilectl man ~/.local/share/man/man1      a page for every command: `man tilectl-render`";
+
+pub(super) const DISCOVER: &str = "Examples:
+  tilectl nodes discover
+  tilectl nodes discover --check           also logs in where that works by itself, and looks for Blender";
+
+pub(super) const QUEUE: &str = "Examples:
+  tilectl queue add film.blend --frames 1-250 --node local --node me@server
+  tilectl queue run
+  tilectl queue list";
+
+pub(super) const QUEUE_ADD: &str = "Examples:
+  tilectl queue add film.blend --frames 1-250 --node local --node me@server
+  tilectl queue add --priority 5 still.blend --frame 1     takes the nodes at once";
+
+pub(super) const QUEUE_LIST: &str = "Examples:
+  tilectl queue list
+  tilectl queue list --json";
+
+pub(super) const QUEUE_RUN: &str = "Examples:
+  tilectl queue run
+  tilectl queue run --watch ~/jobs         also takes job files that are dropped there";
+
+pub(super) const QUEUE_SUSPEND: &str = "Examples:
+  tilectl queue suspend 3";
+
+pub(super) const QUEUE_RESUME: &str = "Examples:
+  tilectl queue resume 3";
+
+pub(super) const QUEUE_PRIORITY: &str = "Examples:
+  tilectl queue priority 3 9";
+
+pub(super) const QUEUE_REMOVE: &str = "Examples:
+  tilectl queue remove 3";

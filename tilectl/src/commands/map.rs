@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tilecore::geometry::{MAX_SIDE, Rect};
 use tilecore::heatmap::{HeatMap, Palette, Scale, Style};
 use tilecore::hindsight;
-use tilecore::job::Request;
+use tilecore::job::{Cameras, Request};
 use tilecore::plan::Tiling;
 use tilecore::render::{self, Cancel, Options};
 use tilecore::state::History;
@@ -80,8 +80,8 @@ fn render_map(args: &cli::Map) -> Result<HeatMap> {
     let samples = if args.quick { Some(QUICK) } else { args.samples.or(defaults.samples) };
     let tiling = args.detail.map_or(Tiling::Count(96), |(w, h)| Tiling::Size(w, h));
     let request = Request {
-        scene: args.scene.clone(),
-        camera: args.camera.clone(),
+        scenes: args.scene.iter().cloned().collect(),
+        cameras: args.camera.clone().map_or(Cameras::Own, |c| Cameras::Named(vec![c])),
         samples,
         percentage: args.percentage,
         tiling,

@@ -2,12 +2,14 @@
 
 mod bench;
 mod clean;
+mod discover;
 mod init;
 mod man;
 mod map;
 mod nodes;
 mod plan;
-mod render;
+pub(crate) mod queue;
+pub(crate) mod render;
 mod status;
 mod stitch;
 mod verify;
@@ -24,6 +26,7 @@ use crate::cli::{Cli, Command};
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Render(args) => render::run(&args),
+        Command::Queue(command) => queue::run(&command),
         Command::Status(args) => status::run(&args),
         Command::Stitch(args) => stitch::run(&args),
         Command::Map(args) => map::run(&args),

@@ -23,6 +23,7 @@ pub(crate) fn run(command: &cli::NodesCommand) -> Result<ExitCode> {
     match command {
         cli::NodesCommand::Check(args) => check(args),
         cli::NodesCommand::List(args) => list(args),
+        cli::NodesCommand::Discover(args) => super::discover::run(args),
         cli::NodesCommand::Add(args) => {
             // What cannot be a node is said here, not by the render.
             Config::load(None, None)?.specs(&[&args.node])?;

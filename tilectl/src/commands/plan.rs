@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use tilecore::bench::Cache;
 use tilecore::heatmap::{Block, HeatMap, Palette, Style};
+use tilecore::naming::Pattern;
 use tilecore::plan::Plan;
-use tilecore::render::{self, Cancel, Options};
+use tilecore::render::{self, Cancel, Names, Options};
 use tilecore::{Error, Result};
 
 use crate::farm::Farm;
@@ -13,7 +14,7 @@ use crate::{cli, show};
 
 pub(crate) fn run(args: &cli::Plan) -> Result<ExitCode> {
     let farm = Farm::new(&args.nodes, Some(&args.scene.file), args.threads)?;
-    let request = super::render::request(&args.scene, &args.tiling, &farm.config.defaults);
+    let request = super::render::request(&args.scene, &args.tiling, &farm.config.defaults)?;
     let plan = measured(&request, &farm, &args.output_style, false)?;
     if let Some(path) = &args.output {
         draw(&plan, path)?;
@@ -49,7 +50,11 @@ pub(crate) fn measured(
         Error::render(format!("cannot make a temporary directory: {}", tilecore::error::reason(&e)))
             .remedy("Point TMPDIR at a place with room.")
     })?;
+    // Nothing is written, but names there must be.
+    let names = format!("{}/{{scene}}_{{camera}}_{{frame}}", scratch.path().display());
+    let names = if request.is_one() { None } else { Some(Names::Pattern(Pattern::typed(&names)?)) };
     let options = Options {
+        names,
         measure: true,
         bench: Cache::default_path().filter(|_| !afresh),
         ..Options::new(scratch.path().join("picture.png"))

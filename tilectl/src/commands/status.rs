@@ -105,9 +105,14 @@ fn shares(standing: &Standing) -> String {
 fn line(standing: &Standing) -> String {
     let tiles = if standing.tiles == 1 { "tile" } else { "tiles" };
     let mut text = format!(
-        "{} frame {}, {}: {:.1} % in {} {tiles}{}",
+        "{} frame {}{}, {}: {:.1} % in {} {tiles}{}",
         standing.scene,
         standing.frame,
+        if standing.pictures > 1 {
+            format!(" and others, {} of {} pictures written", standing.pictures_done, standing.pictures)
+        } else {
+            String::new()
+        },
         standing.size,
         100.0 * standing.done,
         standing.tiles,
@@ -149,6 +154,8 @@ mod tests {
             tiles: 12,
             pixels_done: 1,
             pixels: 2,
+            pictures: 1,
+            pictures_done: 0,
             done: 0.5,
             failures: 0,
             losses: 1,

@@ -53,6 +53,12 @@ fn work_dir(args: &cli::Stitch, dir: &Path) -> Result<Summary> {
         ));
     }
     let history = History::read(&path)?;
+    if history.job.shots.len() > 1 {
+        return Err(Error::input(
+            "these are tiles of several pictures, and each is stitched as soon as it is complete",
+        )
+        .remedy("Run the render command again: it goes on from these tiles."));
+    }
     let origin = history.job.region;
     let parts: Vec<Part> = history
         .tiles()

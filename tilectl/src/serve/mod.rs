@@ -90,7 +90,7 @@ impl Server {
         let token = format!("{:032x}", u128::from_be_bytes(token));
         let url = format!("{}/{token}/", address.origin(bound));
         let scene = request.blend.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let content = Content::new(scene, request.frame, work_dir);
+        let content = Content::new(scene, request.frames.first().unwrap_or(1), work_dir);
         let page = report::live_page(&content.blank());
         let shared = Arc::new(Shared {
             gate: Gate { token, address: address.clone(), bound },

@@ -91,11 +91,12 @@ impl Show for Bars {
                 self.say(*slot, format!("lost, tried again in {}", duration(*again_in)));
             }
             Event::Retired { slot, .. } => self.say(*slot, "out".into()),
-            Event::Progress { done, tiles, eta, .. } => {
+            Event::Progress { done, tiles, eta, frames, of_frames, .. } => {
                 self.frame.set_position((done * 1000.0) as u64);
                 let left = self.left.show(self.began.elapsed().as_secs_f64(), *eta);
                 let left = left.map_or_else(String::new, |s| format!(", {} to go", duration(s)));
-                self.frame.set_message(format!("{tiles} tiles done{left}"));
+                let what = super::finished(*tiles, *frames, *of_frames);
+                self.frame.set_message(format!("{what}{left}"));
             }
             Event::Stitching => self.frame.set_message("stitching"),
             Event::Finishing { node } => self.frame.set_message(format!("finishing on {node}")),

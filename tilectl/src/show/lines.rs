@@ -59,13 +59,17 @@ impl Show for Lines {
             return;
         }
         let mut counted = None;
-        if let Event::Progress { done, tiles, of, eta } = event {
+        if let Event::Progress { eta, .. } = event {
             let eta = self.left.show(self.began.elapsed().as_secs_f64(), *eta);
             if self.told.is_some_and(|t| t.elapsed() < Duration::from_secs(10)) {
                 return;
             }
             self.told = Some(Instant::now());
-            counted = Some(Event::Progress { done: *done, tiles: *tiles, of: *of, eta });
+            let mut told = event.clone();
+            if let Event::Progress { eta: shown, .. } = &mut told {
+                *shown = eta;
+            }
+            counted = Some(told);
         }
         if let Some(text) = line(counted.as_ref().unwrap_or(event), &self.names, self.verbose) {
             // A render outlives its terminal.
@@ -107,6 +111,9 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
             }
             text
         }
+        Event::Shots { of, done: 0 } => format!("{of} pictures to render"),
+        Event::Shots { of, done } => format!("{of} pictures, {done} of them are there already"),
+        Event::Shot { output, done, of, .. } => format!("{done}/{of}: {}", output.display()),
         Event::Adopted { tiles, .. } => format!("{tiles} tiles of an earlier run are still good"),
         Event::Planned { tiles, seconds, table } => {
             let time = seconds.map_or_else(String::new, |s| format!(", about {}", duration(s)));
@@ -128,9 +135,10 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
             "{node} takes no further part: {reason}{}",
             remedy.as_ref().map_or_else(String::new, |r| format!(" ({r})"))
         ),
-        Event::Progress { done, tiles, eta, .. } => format!(
-            "{:.0} %, {tiles} tiles done{}",
+        Event::Progress { done, tiles, eta, frames, of_frames, .. } => format!(
+            "{:.0} %, {}{}",
             100.0 * done,
+            super::finished(*tiles, *frames, *of_frames),
             eta.map_or_else(String::new, |s| format!(", {} to go", duration(s)))
         ),
         Event::Warning { text } => format!("note: {text}"),

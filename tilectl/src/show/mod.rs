@@ -52,6 +52,15 @@ impl Show for Json {
     }
 }
 
+/// How much is done: pictures, where there are several.
+fn finished(tiles: usize, pictures: usize, of: usize) -> String {
+    if of > 1 {
+        format!("{pictures} of {of} pictures done, {tiles} tiles")
+    } else {
+        format!("{tiles} tiles done")
+    }
+}
+
 /// Seconds as people say them.
 pub(crate) fn duration(seconds: f64) -> String {
     let s = seconds.max(0.0);

@@ -58,6 +58,29 @@ impl Blender {
     }
 }
 
+/// Blender's own `-a`: every frame of a scene, by number, after a line of Python.
+pub fn animation(
+    blender: &Blender,
+    blend: &Path,
+    scene: &str,
+    line: &str,
+    frames: (i32, i32, i32),
+    into: &Path,
+) {
+    let mut command = Command::new(&blender.program);
+    command
+        .args(["-b", "--factory-startup", "-noaudio", "--python-exit-code", "9"])
+        .arg(blend)
+        .args(["--python-expr", &format!("import bpy\n{line}")])
+        .args(["-S", scene, "-o"])
+        .arg(into.join("####"))
+        .args(["-F", "PNG", "-x", "1", "-s", &frames.0.to_string(), "-e", &frames.1.to_string()])
+        .args(["-j", &frames.2.to_string(), "-a"])
+        .stdin(Stdio::null());
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?} cannot be started: {e}"));
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stdout));
+}
+
 /// What a whole frame is rendered from; nothing about it knows tiles.
 #[derive(Clone, Debug)]
 pub struct Reference {

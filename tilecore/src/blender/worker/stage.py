@@ -8,6 +8,7 @@ import time
 
 import bpy
 
+import cameras
 import counts
 import devices
 import files_of_scene
@@ -20,12 +21,16 @@ import timing
 from wire import Refused
 
 
+#: No job has more frames.
+MOST_FRAMES = 100000
+
+
 class Stage:
     def __init__(self, wire, files):
         self.wire = wire
         self.files = files
         self.picture = None
-        self.pictures = {}
+        self.own = {}
         self.path = None
         self.tree = None
         self.rendering = None
@@ -55,6 +60,7 @@ class Stage:
         self.tree = self.files.trees.lay_out(request["layout"], request["files"])
         path = self.files.trees.place(self.tree, request["main"])
         self.picture = None
+        self.own = {}
         started = time.perf_counter()
         self.load(path, request)
         files_of_scene.remap(self.tree, request.get("remap", []))
@@ -76,8 +82,18 @@ class Stage:
         return {"devices": devices.listing(), "fault": devices.trial(request.get("try"))}
 
     def do_files(self, request):
-        """Every file that rendering these frames reads, as it stands in the .blend."""
-        return files_of_scene.listing(self.tree, self.scene_of(request), request.get("frames") or [])
+        """Every file that rendering these frames of these scenes reads, as it stands in the .blend. Without frames:
+        those of the scene."""
+        scenes = [self.scene_of({"scene": name}) for name in request.get("scenes") or [None]]
+        listed = {"files": [], "notes": []}
+        for scene in scenes:
+            asked = request.get("frames")
+            if asked is None:
+                asked = list(range(scene.frame_start, scene.frame_end + 1, max(1, scene.frame_step)))[:MOST_FRAMES]
+            found = files_of_scene.listing(self.tree, scene, asked)
+            for key, entries in listed.items():
+                entries += [entry for entry in found[key] if entry not in entries]
+        return listed
 
     def do_look(self, request):
         """Everything that the controller has to know about one scene of the file."""
@@ -90,6 +106,7 @@ class Stage:
             "scenes": [s.name for s in bpy.data.scenes],
             "camera": scene.camera.name if scene.camera else None,
             "cameras": [o.name for o in scene.objects if o.type == "CAMERA"],
+            "bound": cameras.bound(scene),
             "engine": r.engine,
             "resolution": [r.resolution_x, r.resolution_y],
             "percentage": r.resolution_percentage,
@@ -98,6 +115,7 @@ class Stage:
             "samples": int(cycles.samples) if cycles else 0,
             "seed": int(cycles.seed) if cycles else 0,
             "border": self.border_of(r),
+            "path": r.filepath,
             "format": image.file_format,
             "color_mode": image.color_mode,
             "color_depth": image.color_depth,
@@ -137,7 +155,8 @@ class Stage:
         r = scene.render
         if bpy.context.window is not None and bpy.context.window.scene != scene:
             bpy.context.window.scene = scene
-        camera = picture.get("camera")
+        own = self.own.setdefault(scene.name, cameras.Own(scene))
+        own.put_back(scene)
         if picture.get("resolution"):
             r.resolution_x, r.resolution_y = picture["resolution"]
         if picture.get("percentage"):
@@ -155,15 +174,8 @@ class Stage:
         devices.choose(scene, picture.get("device") or "CPU")
         r.use_persistent_data = bool(picture.get("persistent", True))
         scene.frame_set(picture["frame"])
-        if camera:
-            chosen = scene.objects.get(camera)
-            if chosen is None or chosen.type != "CAMERA":
-                names = [o.name for o in scene.objects if o.type == "CAMERA"]
-                raise Refused("no_camera", f"the scene {scene.name!r} has no camera {camera!r}; it has "
-                              + (", ".join(map(repr, names)) or "none"), camera, names)
-            for marker in scene.timeline_markers:
-                marker.camera = None
-            scene.camera = chosen
+        if picture.get("camera"):
+            cameras.choose(scene, picture["camera"])
         if scene.camera is None:
             raise Refused("no_camera", f"the scene {scene.name!r} has no camera to render through")
         tiles.configure(scene, picture["format"])

@@ -6,10 +6,12 @@ use crate::dispatch::{Input, SlotId};
 /// Seconds in which the regions' pixels could be rendered and delivered at the very earliest.
 ///
 /// A lower bound: it knows rates, start, sync and uplinks and what befalls the slots, and none of what tiles cost
-/// (fixed cost, overlap, noise). A slot behind a slow uplink delivers only so many pixels, and is granted the costliest.
+/// (fixed cost, overlap, noise). A slot renders of several pictures only those that it has built, and building costs it
+/// its sync each time. A slot behind a slow uplink delivers only so many pixels, and is granted the costliest.
 pub fn ideal(world: &World) -> f64 {
     let (total, costliest) = costs(world);
-    let enough = |end: f64| done_by(world, end, &costliest) >= total;
+    let pictures = pictures(world);
+    let enough = |end: f64| done_by(world, end, &costliest, &pictures) >= total;
     let mut high = 1.0;
     while !enough(high) {
         high *= 2.0;
@@ -46,6 +48,25 @@ fn costs(world: &World) -> (f64, Vec<(f64, f64)>) {
     (total, cells)
 }
 
+/// Costs of the pictures, costliest first, running sums.
+fn pictures(world: &World) -> Vec<f64> {
+    let mut costs: Vec<f64> =
+        world.truth.iter().map(|(map, w)| map.cost_of(map.frame().rect()) * w).collect();
+    costs.sort_by(|a, b| b.total_cmp(a));
+    let mut sum = 0.0;
+    for cost in &mut costs {
+        sum += *cost;
+        *cost = sum;
+    }
+    costs
+}
+
+/// The most that can be rendered in some seconds of which every picture after the first costs `sync_s`.
+fn rendered(seconds: f64, sync_s: f64, rate: f64, pictures: &[f64]) -> f64 {
+    let with = |(built, most): (usize, &f64)| ((seconds - sync_s * built as f64) * rate).min(*most);
+    pictures.iter().enumerate().map(with).fold(0.0, f64::max)
+}
+
 /// When the user lets a slot go. The tile that it still finishes then is not counted: one more reason why real runs can
 /// do without it.
 fn leaves_at(world: &World, slot: SlotId) -> f64 {
@@ -53,7 +74,7 @@ fn leaves_at(world: &World, slot: SlotId) -> f64 {
     leaves.map(|(at, _)| *at).fold(f64::INFINITY, f64::min)
 }
 
-fn done_by(world: &World, end: f64, costliest: &[(f64, f64)]) -> f64 {
+fn done_by(world: &World, end: f64, costliest: &[(f64, f64)], pictures: &[f64]) -> f64 {
     world
         .nodes
         .iter()
@@ -66,7 +87,8 @@ fn done_by(world: &World, end: f64, costliest: &[(f64, f64)]) -> f64 {
                 if ready >= to {
                     continue;
                 }
-                let rendered = node.capacity(ready, to) * node.model.rate;
+                let seconds = node.capacity(ready, to);
+                let rendered = rendered(seconds, node.model.sync_s, node.model.rate, pictures);
                 let pixels =
                     node.capacity(ready, to) * node.model.transfer_bytes_per_s / world.bytes_per_pixel;
                 cost += rendered.min(cost_of_costliest(pixels, costliest));

@@ -1,0 +1,280 @@
+//! From what the scenes are and what is wished to the shots: which pictures are rendered how, and what their files are.
+
+use super::control::Control;
+use super::format::Format;
+use super::shot::{self, Shot, Stage};
+use super::work::Canvas;
+use super::{Names, Options};
+use crate::blender::{Facts, Picture, TileFormat, printable};
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::geometry::{Frame, Overlap, Rect};
+use crate::job::{Cameras, Request};
+use crate::naming::{self, Pattern, Places};
+use crate::node::Device;
+use crate::plan::Tiling;
+
+/// What the pictures of one scene are made of.
+struct Manner {
+    tiles: TileFormat,
+    /// The file's format, where it is not the scene's own.
+    written_as: Option<Format>,
+    /// Its extension.
+    extension: &'static str,
+    /// Scenes to render for each.
+    scenes: Vec<String>,
+    names: Option<Pattern>,
+}
+
+impl Control<'_, '_> {
+    /// From facts and wishes to pictures.
+    pub(super) fn decide(&mut self, slot: usize) -> Result<()> {
+        let asked: Vec<Facts> = self.meeting.facts[..self.meeting.asked(self.request)].to_vec();
+        let (mut shots, mut canvases): (Vec<Shot>, Vec<Canvas>) = (Vec::new(), Vec::new());
+        self.meeting.overlap = Overlap(0);
+        for first in &asked {
+            let frames = self.request.frames.of(first.frames)?;
+            let cameras = cameras(self.request, first)?;
+            if frames.len() > 1 && first.needs.reasons.iter().any(|r| r.code == "sequencer") {
+                return Err(Error::input(format!(
+                    "the sequencer makes the pictures of the scene {}, and what it shows changes from frame to frame",
+                    printable(&first.scene, 100)
+                ))
+                .remedy("Render such frames one by one with --frame, or turn the sequencer off in the output properties."));
+            }
+            let manner = self.manner(first)?;
+            for frame in frames {
+                for camera in &cameras {
+                    let from = canvases.len() as u32;
+                    for name in &manner.scenes {
+                        if let Some(facts) = self.meeting.facts.iter().find(|f| f.scene == *name) {
+                            let camera = camera.as_deref().filter(|_| facts.scene == first.scene);
+                            canvases.push(canvas(self.request, facts, first, camera, frame, manner.tiles)?);
+                        }
+                    }
+                    let shown = camera.as_deref().or_else(|| first.camera_at(frame)).map(str::to_owned);
+                    let places = Places {
+                        scene: &first.scene,
+                        camera: shown.as_deref().unwrap_or("none"),
+                        frame,
+                        extension: manner.extension,
+                    };
+                    let path = match &manner.names {
+                        Some(names) => names.path(places),
+                        None => self.target.path.clone(),
+                    };
+                    shots.push(Shot {
+                        scene: first.scene.clone(),
+                        camera: camera.clone(),
+                        shown,
+                        frame,
+                        canvases: from..canvases.len() as u32,
+                        format: manner.tiles,
+                        written_as: manner.written_as,
+                        path,
+                        stage: Stage::Open,
+                    });
+                }
+            }
+        }
+        if shots.len() > 1 || self.options.names.is_some() {
+            shot::check_paths(&mut shots)?;
+            let o = self.options;
+            if shots.len() > 1 && (o.map.is_some() || o.report.is_some() || o.preview) {
+                let what = "maps, reports and the live page are of one picture, and this job has several";
+                return Err(Error::input(what).remedy(
+                    "Leave --map, --report and --serve out (tilectl status --watch follows any job), or render one frame by itself with them.",
+                ));
+            }
+        }
+        (self.meeting.shots, self.meeting.canvases) = (shots, canvases);
+        self.begin_set_up(slot);
+        self.advance();
+        Ok(())
+    }
+
+    /// How the pictures of a scene are rendered and written.
+    fn manner(&mut self, facts: &Facts) -> Result<Manner> {
+        let needs = &facts.needs;
+        let names = names(self.request, self.options, facts)?;
+        if let Some(text) = names.1 {
+            self.emit(Event::Warning { text });
+        }
+        let names = names.0;
+        let typed = match &names {
+            Some(pattern) => pattern.extension(),
+            None => self
+                .options
+                .output
+                .extension()
+                .map(|e| e.to_string_lossy().into_owned())
+                .filter(|_| !self.options.named_by_format),
+        };
+        if names.is_some() && typed.is_none() && self.options.format.is_none() && facts.is_movie() {
+            return Err(naming::movie(&format!(
+                "the output format of the scene {} is a movie",
+                printable(&facts.scene, 100)
+            )));
+        }
+        let own = needs.format.as_deref().unwrap_or("PNG");
+        let (tiles, written_as, picture) = formats(self.request, self.options, facts, own, typed.as_deref())?;
+        if let Some(reason) = needs.refuse.first().filter(|_| tiles == TileFormat::Exr) {
+            return Err(Error::input(printable(&reason.text, 500)).remedy(
+                reason.remedy.as_deref().map_or_else(
+                    || "Change the scene, or accept a difference with --tile-format png.".into(),
+                    |r| printable(r, 500),
+                ),
+            ));
+        }
+        let overlap = self.request.overlap.unwrap_or(needs.overlap).min(4096);
+        self.meeting.overlap = Overlap(self.meeting.overlap.0.max(overlap));
+        if let Some(why) = needs.whole.as_ref().filter(|_| !self.request.force_tiles) {
+            self.meeting.tiling = Tiling::Count(1);
+            let why = printable(why, 500);
+            self.emit(Event::Warning {
+                text: format!(
+                    "The frame is rendered whole on one node: {why} --force-tiles cuts it all the same."
+                ),
+            });
+        }
+        for note in needs.notes.iter().take(20) {
+            self.emit(Event::Warning { text: printable(note, 500) });
+        }
+        let named = if tiles == TileFormat::Png { Some(Format::Png) } else { picture };
+        if let Some(format) = named.filter(|_| self.options.named_by_format) {
+            self.target.extension(format.extension());
+        }
+        let scenes = if tiles == TileFormat::Exr && !needs.pictures.is_empty() {
+            needs.pictures.iter().map(|p| p.scene.clone()).collect()
+        } else {
+            vec![facts.scene.clone()]
+        };
+        Ok(Manner { tiles, written_as, extension: named.map_or("png", Format::extension), scenes, names })
+    }
+}
+
+/// The cameras of a scene that are asked for.
+fn cameras(request: &Request, facts: &Facts) -> Result<Vec<Option<String>>> {
+    let have = || {
+        let names: Vec<String> = facts.cameras.iter().map(|c| format!("'{}'", printable(c, 60))).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let scene = printable(&facts.scene, 100);
+    match &request.cameras {
+        Cameras::Own => Ok(vec![None]),
+        Cameras::All if facts.cameras.is_empty() => {
+            Err(Error::input(format!("the scene {scene} has no camera"))
+                .remedy("Add one in Blender and save the file."))
+        }
+        Cameras::All => Ok(facts.cameras.iter().cloned().map(Some).collect()),
+        Cameras::Named(names) => {
+            let mut wanted: Vec<Option<String>> = Vec::new();
+            for name in names {
+                if !facts.cameras.contains(name) {
+                    return Err(Error::input(format!(
+                        "the scene '{scene}' has no camera '{}'; it has {}",
+                        printable(name, 60),
+                        have()
+                    ))
+                    .remedy("Name a camera of the scene with --camera, or set one in Blender."));
+                }
+                if !wanted.contains(&Some(name.clone())) {
+                    wanted.push(Some(name.clone()));
+                }
+            }
+            Ok(wanted)
+        }
+    }
+}
+
+/// What the files of a scene's pictures are called, and what is to be said about it; nothing where there is only one.
+fn names(request: &Request, options: &Options, facts: &Facts) -> Result<(Option<Pattern>, Option<String>)> {
+    let cameras = match &request.cameras {
+        Cameras::Own => false,
+        Cameras::Named(names) => names.len() > 1,
+        Cameras::All => true,
+    };
+    let scenes = request.scenes.len() > 1;
+    let several = cameras || scenes || request.frames.of(facts.frames)?.len() > 1;
+    match &options.names {
+        Some(Names::Pattern(pattern)) => return Ok((Some(pattern.clone()), None)),
+        None if !several => return Ok((None, None)),
+        Some(Names::Scene) | None => {}
+    }
+    if let Some(pattern) = Pattern::of_scene(&facts.path, &request.blend, cameras, scenes) {
+        return Ok((Some(pattern), None));
+    }
+    // What Blender gives every new file is nobody's choice.
+    let chosen = !matches!(facts.path.as_str(), "" | "/tmp/" | "/tmp\\" | "//");
+    let note = chosen.then(|| {
+        format!(
+            "The scene's output path, {}, is not below the folder of the .blend, so the pictures go to the working directory; -o chooses another place.",
+            printable(&facts.path, 200)
+        )
+    });
+    Ok((Some(Pattern::usual(&request.blend, cameras, scenes)), note))
+}
+
+/// The tiles' format, the file's where it is not the scene's own, and the file's in any case: what the flags or the
+/// name of the output say, else the scene's own.
+fn formats(
+    request: &Request,
+    options: &Options,
+    facts: &Facts,
+    own: &str,
+    typed: Option<&str>,
+) -> Result<(TileFormat, Option<Format>, Option<Format>)> {
+    let by_name = typed
+        .filter(|e| !Format::named(own).is_some_and(|f| f.has_extension(e)))
+        .and_then(Format::of_extension);
+    let wanted = options.format.or(by_name);
+    let picture = wanted.or(Format::named(own));
+    let chosen = match (request.tile_format, picture) {
+        (Some(TileFormat::Png), Some(Format::Png) | None) => TileFormat::Png,
+        (Some(TileFormat::Png), Some(other)) if wanted.is_some() => {
+            return Err(Error::input(format!("PNG tiles alone cannot become {}", other.name()))
+                .remedy("Leave --tile-format out, or write a .png."));
+        }
+        (Some(format), _) => format,
+        (None, Some(Format::Png)) if own != "PNG" => TileFormat::Exr,
+        (None, Some(Format::Png)) => facts.needs.tile_format,
+        (None, _) => TileFormat::Exr,
+    };
+    Ok((chosen, wanted, picture))
+}
+
+/// One picture to render. `camera` is the one asked for.
+fn canvas(
+    request: &Request,
+    facts: &Facts,
+    first: &Facts,
+    camera: Option<&str>,
+    frame: i32,
+    format: TileFormat,
+) -> Result<Canvas> {
+    let main = facts.scene == first.scene;
+    let resolution = if main { request.resolution.unwrap_or(facts.resolution) } else { facts.resolution };
+    let percentage = if main { request.percentage.unwrap_or(facts.percentage) } else { facts.percentage };
+    let size = Frame::scaled(resolution.0, resolution.1, percentage)?;
+    let region: Rect = match &facts.border {
+        Some(border) => border.rect(size)?,
+        None => size.rect(),
+    };
+    Ok(Canvas {
+        picture: Picture {
+            scene: Some(facts.scene.clone()),
+            camera: camera.map(str::to_owned),
+            frame,
+            seed: request.seed,
+            samples: request.samples,
+            resolution: if main { request.resolution } else { None },
+            percentage: if main { request.percentage } else { None },
+            threads: None,
+            device: Device::Cpu,
+            persistent: request.persistent,
+            format,
+        },
+        frame: size,
+        region,
+    })
+}
