@@ -209,7 +209,7 @@ fn what_cannot_be_many_pictures_is_refused_before_it_renders() {
             "--camera",
         ),
         (&["--frames", "1-2", "--scene", "Gone"], "no scene 'Gone'", "--scene"),
-        (&["--frames", "1-2", "--report", "r.html"], "maps and reports are of one", "--report"),
+        (&["--frames", "1-2", "--report", "r.html"], "are of one picture", "--report"),
     ] {
         let ended = world.run(render(&blend, words, local(&blender))).expect(2);
         assert!(ended.stderr.contains(wrong) && ended.stderr.contains(remedy), "{words:?}: {}", ended.stderr);

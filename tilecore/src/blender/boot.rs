@@ -7,6 +7,7 @@ use crate::node::NodeSpec;
 /// The worker's Python files, by name.
 pub(super) const WORKER: [(&str, &str); 26] = [
     ("arrival.py", include_str!("worker/arrival.py")),
+    ("cameras.py", include_str!("worker/cameras.py")),
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
     ("develop.py", include_str!("worker/develop.py")),
@@ -23,7 +24,6 @@ pub(super) const WORKER: [(&str, &str); 26] = [
     ("reads.py", include_str!("worker/reads.py")),
     ("references.py", include_str!("worker/references.py")),
     ("room.py", include_str!("worker/room.py")),
-    ("cameras.py", include_str!("worker/cameras.py")),
     ("stage.py", include_str!("worker/stage.py")),
     ("stitched.py", include_str!("worker/stitched.py")),
     ("store.py", include_str!("worker/store.py")),

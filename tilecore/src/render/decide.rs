@@ -153,6 +153,13 @@ impl Control<'_, '_> {
     }
 }
 
+/// What was probably meant by a name that the scene does not have, as a question to begin with.
+fn meant(name: &str, names: &[String]) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let near = crate::spelling::closest(name, &names);
+    near.map_or_else(String::new, |near| format!("Did you mean `{}`? ", printable(near, 100)))
+}
+
 /// The cameras of a scene that are asked for.
 fn cameras(request: &Request, facts: &Facts) -> Result<Vec<Option<String>>> {
     let have = || {
@@ -176,7 +183,10 @@ fn cameras(request: &Request, facts: &Facts) -> Result<Vec<Option<String>>> {
                         printable(name, 60),
                         have()
                     ))
-                    .remedy("Name a camera of the scene with --camera, or set one in Blender."));
+                    .remedy(format!(
+                        "{}Name a camera of the scene with --camera, or set one in Blender.",
+                        meant(name, &facts.cameras)
+                    )));
                 }
                 if !wanted.contains(&Some(name.clone())) {
                     wanted.push(Some(name.clone()));
