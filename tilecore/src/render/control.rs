@@ -457,7 +457,7 @@ impl<'a, 'b> Control<'a, 'b> {
 
     fn trouble(&self, slot: usize) -> (String, Option<String>) {
         self.seats[slot].trouble.as_ref().map_or_else(
-            || ("no reason given".into(), None),
+            || ("it gave no sign of life while it rendered".into(), None),
             |e| (e.to_string(), e.hint().map(str::to_owned)),
         )
     }
