@@ -1,5 +1,6 @@
 //! Side-by-side measurements; each binary prints ratios taken in one run.
 
+pub mod bench;
 pub mod noise;
 pub mod watch;
 

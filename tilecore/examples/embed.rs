@@ -49,6 +49,7 @@ fn render() -> tilecore::Result<Image> {
     for event in running.events() {
         match event {
             Event::Connected { node, blender, .. } => say(&format!("{node} has Blender {blender}")),
+            Event::Planned { tiles: 0, .. } => say("the first tiles will tell how many there will be"),
             Event::Planned { tiles, .. } => say(&format!("{tiles} tiles")),
             Event::Progress { done, .. } => say(&format!("{:3.0} %", done * 100.0)),
             Event::Warning { text } => say(&text),

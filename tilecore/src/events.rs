@@ -119,7 +119,7 @@ pub enum Event {
     },
     /// What will be done.
     Planned {
-        /// Tiles to render.
+        /// Tiles to render; 0 where they are cut by times that are not known yet.
         tiles: usize,
         /// Expected time, where rates are known.
         seconds: Option<f64>,

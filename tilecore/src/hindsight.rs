@@ -298,6 +298,17 @@ mod tests {
         }
     }
 
+    /// A job of which nothing is rendered yet.
+    fn begun() -> History {
+        let text = "Header(version:1,job:(files:[],scene:\"S\",camera:None,frame:1,seed:0,samples:1,resolution:(60,60),\
+                    percentage:100,size:(60,60),region:(0,0,60,60),format:png,overlap:0,pictures:[\"S\"],blender:\"b\",\
+                    hash:\"h\",scripts:false))\n";
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.ron");
+        std::fs::write(&path, text).unwrap();
+        History::read(&path).unwrap()
+    }
+
     #[test]
     fn neighbours_tell_how_fast_nodes_are() {
         // A checkerboard on a slope: b takes three times as long as a.
@@ -310,13 +321,7 @@ mod tests {
             }
         }
         let refs: Vec<&TileRecord> = tiles.iter().collect();
-        let text = "Header(version:1,job:(files:[],scene:\"S\",camera:None,frame:1,seed:0,samples:1,resolution:(60,60),\
-                    percentage:100,size:(60,60),region:(0,0,60,60),format:png,overlap:0,pictures:[\"S\"],blender:\"b\",\
-                    hash:\"h\",scripts:false))\n";
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state.ron");
-        std::fs::write(&path, text).unwrap();
-        let history = History::read(&path).unwrap();
+        let history = begun();
         let rates = rates(&history, &refs);
         let ratio = rates["a"] / rates["b"];
         assert!((ratio / 3.0 - 1.0).abs() < 0.1, "{ratio}");
@@ -324,13 +329,7 @@ mod tests {
 
     /// A finished job on one fast node (two slots) and one slow: 30 s of work at the fast one's rate.
     fn farm(slow: &str) -> History {
-        let text = "Header(version:1,job:(files:[],scene:\"S\",camera:None,frame:1,seed:0,samples:1,resolution:(60,60),\
-                    percentage:100,size:(60,60),region:(0,0,60,60),format:png,overlap:0,pictures:[\"S\"],blender:\"b\",\
-                    hash:\"h\",scripts:false))\n";
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state.ron");
-        std::fs::write(&path, text).unwrap();
-        let mut history = History::read(&path).unwrap();
+        let mut history = begun();
         let node = |name: &str, rate| {
             let (blender, hash, device) = (String::new(), String::new(), String::new());
             let (name, rate) = (name.to_owned(), Some(rate));

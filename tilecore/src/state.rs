@@ -97,7 +97,7 @@ pub enum Record {
     Node(NodeRecord),
     /// What was planned.
     Planned {
-        /// Tiles to render.
+        /// Tiles to render; 0 where they are cut by times that are not known yet.
         tiles: usize,
         /// Expected seconds.
         seconds: Option<f64>,

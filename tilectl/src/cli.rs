@@ -1,11 +1,15 @@
 //! The command line as it is typed: raw values, validated in `commands`.
 
 mod examples;
+mod nodes;
+mod queue;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::nodes::{NodesCommand, NodesDiscover, NodesQuery};
+pub(crate) use self::queue::{QueueAdd, QueueCommand, QueueDir, QueueList, QueueRun};
 use crate::serve::Address;
 
 /// One Blender frame, rendered by every machine you own, bit for bit the file one machine would have made.
@@ -340,173 +344,6 @@ pub(crate) struct Init {
     /// Fill in the hosts of ~/.ssh/config that can be reached
     #[arg(long)]
     pub(crate) ssh_hosts: bool,
-}
-
-/// Where the queue is.
-#[derive(Debug, Args)]
-pub(crate) struct QueueDir {
-    /// Directory of the queue, if not ~/.local/state/tilectl/queue
-    #[arg(long, value_name = "DIR")]
-    pub(crate) queue: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueueCommand {
-    /// Add a job: what would follow `tilectl render`
-    #[command(after_help = examples::QUEUE_ADD)]
-    Add(QueueAdd),
-    /// List the jobs in the order in which they are rendered
-    #[command(after_help = examples::QUEUE_LIST)]
-    List(QueueList),
-    /// Render the jobs, one after the other; those of a higher priority take the nodes at once
-    #[command(after_help = examples::QUEUE_RUN)]
-    Run(QueueRun),
-    /// Stop a job after the tiles that run, and let the others go on
-    #[command(after_help = examples::QUEUE_SUSPEND)]
-    Suspend(QueueJob),
-    /// Let a suspended or failed job wait for its turn again
-    #[command(after_help = examples::QUEUE_RESUME)]
-    Resume(QueueJob),
-    /// Give a job another priority: higher ones come first
-    #[command(after_help = examples::QUEUE_PRIORITY)]
-    Priority(QueuePriority),
-    /// Take a job out of the queue
-    #[command(after_help = examples::QUEUE_REMOVE)]
-    Remove(QueueJob),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueueAdd {
-    #[command(flatten)]
-    pub(crate) at: QueueDir,
-    /// Higher ones are rendered first, and at once
-    #[arg(long, value_name = "P", default_value_t = 0, allow_negative_numbers = true)]
-    pub(crate) priority: i32,
-    /// The .blend file and flags as for `tilectl render`
-    #[arg(value_name = "FILE.blend", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-    pub(crate) words: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueueList {
-    #[command(flatten)]
-    pub(crate) at: QueueDir,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueueRun {
-    #[command(flatten)]
-    pub(crate) at: QueueDir,
-    /// Wait for jobs that are dropped into this directory as files, until stopped
-    #[arg(long, value_name = "DIR")]
-    pub(crate) watch: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) output_style: OutputStyle,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueueJob {
-    #[command(flatten)]
-    pub(crate) at: QueueDir,
-    /// Number of the job
-    #[arg(value_name = "N")]
-    pub(crate) id: u64,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueuePriority {
-    #[command(flatten)]
-    pub(crate) at: QueueDir,
-    /// Number of the job
-    #[arg(value_name = "N")]
-    pub(crate) id: u64,
-    /// Its priority
-    #[arg(value_name = "P", allow_negative_numbers = true)]
-    pub(crate) priority: i32,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum NodesCommand {
-    /// Reach all nodes at once, start Blender, try the device: one line each, and what to do about a failure
-    #[command(after_help = examples::CHECK)]
-    Check(NodesQuery),
-    /// Print the nodes that take part, without reaching them
-    #[command(after_help = examples::LIST)]
-    List(NodesQuery),
-    /// Find machines that could be nodes: those that announce SSH nearby, and the hosts of ~/.ssh/config
-    #[command(after_help = examples::DISCOVER)]
-    Discover(NodesDiscover),
-    /// Have a node join a render that is running
-    #[command(after_help = examples::ADD)]
-    Add(NodesChange),
-    /// Have a node leave a running render once it has finished its tiles
-    #[command(after_help = examples::REMOVE)]
-    Remove(NodesChange),
-    /// Have a node, or all, finish their tiles and wait
-    #[command(after_help = examples::PAUSE)]
-    Pause(NodesHold),
-    /// Have a node, or all, go on
-    #[command(after_help = examples::RESUME)]
-    Resume(NodesHold),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NodesDiscover {
-    /// Also log in, where that works by itself, and see which have Blender
-    #[arg(long)]
-    pub(crate) check: bool,
-    /// Seconds to wait for answers from the network
-    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
-    pub(crate) wait: f64,
-    /// Ask nobody nearby, only read ~/.ssh/config
-    #[arg(long)]
-    pub(crate) no_dns: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NodesQuery {
-    /// Nodes, as --node takes them; all of the configuration when absent
-    #[arg(value_name = "NODE")]
-    pub(crate) named: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) nodes: Nodes,
-}
-
-impl NodesQuery {
-    /// Those that are named either way.
-    pub(crate) fn asked(&self) -> Nodes {
-        let nodes = self.named.iter().chain(&self.nodes.nodes).cloned().collect();
-        Nodes { nodes, config: self.nodes.config.clone() }
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NodesChange {
-    /// The node's name; to add one, whatever --node takes
-    #[arg(value_name = "NODE")]
-    pub(crate) node: String,
-    /// Work directory of the render, usually <output>.tiles
-    #[arg(long, value_name = "DIR")]
-    pub(crate) job: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NodesHold {
-    /// The node's name; all nodes when absent
-    #[arg(value_name = "NODE")]
-    pub(crate) node: Option<String>,
-    /// Work directory of the render, usually <output>.tiles
-    #[arg(long, value_name = "DIR")]
-    pub(crate) job: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -45,8 +45,10 @@ struct Watch {
     ssh: SshOptions,
     /// Threads for nodes that name no number themselves.
     threads: Option<u32>,
-    /// The configuration, where the nodes are all that it has.
+    /// The configuration.
     config: Option<PathBuf>,
+    /// Whether the nodes are all that it has, so that new ones there join.
+    followed: bool,
     seen: Option<SystemTime>,
     known: HashSet<String>,
     hangup: Arc<AtomicBool>,
@@ -61,7 +63,7 @@ impl Members {
         work_dir: PathBuf,
         roster: &Roster,
     ) -> tilecore::Result<Self> {
-        let config = farm.config.path.clone().filter(|_| listed);
+        let config = farm.config.path.clone();
         let mut watch = Watch {
             roster: roster.clone(),
             work_dir,
@@ -69,6 +71,7 @@ impl Members {
             threads,
             seen: config.as_deref().and_then(changed),
             config,
+            followed: listed,
             known: farm.specs.iter().map(|s| s.name.clone()).collect(),
             hangup: crate::signals::hangup()?,
         };
@@ -122,7 +125,7 @@ impl Watch {
 
     /// Nodes that are in the configuration now and were not.
     fn read_config(&mut self) {
-        let Some(path) = self.config.clone() else { return };
+        let Some(path) = self.config.clone().filter(|_| self.followed) else { return };
         let now = changed(&path);
         if now == self.seen {
             return;

@@ -6,14 +6,13 @@
 //! to the file in its place: stitching, handing over, denoising, compositing, writing) as a share of the whole frame.
 //! The whole frame's own denoising and compositing are part of its time.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Instant;
 
+use benches::bench::{node, scene, whole_frame};
 use benches::{median, spread};
 use tilecore::events::Event;
 use tilecore::job::Request;
-use tilecore::node::{NodeSpec, Place, SshOptions, from_spec};
 use tilecore::plan::Tiling;
 use tilecore::render::{Cancel, Options, run};
 
@@ -21,17 +20,17 @@ const PERCENTAGE: u32 = 200;
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    let scene = words.next().map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scenes/denoise.blend"),
-        PathBuf::from,
-    );
+    let scene = scene(words.next(), "denoise.blend");
     let blender = words.next().unwrap_or_else(newest);
     let samples: u32 = words.next().and_then(|n| n.parse().ok()).unwrap_or(512);
     let rounds: usize = words.next().and_then(|n| n.parse().ok()).unwrap_or(3);
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let settings = format!(
+        "import bpy; s = bpy.context.scene; s.cycles.samples = {samples}; s.render.resolution_percentage = {PERCENTAGE}"
+    );
     let (mut whole, mut tiled, mut finish) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
-        whole.push(whole_frame(&scene, &blender, samples, dir.path()));
+        whole.push(whole_frame(&blender, &scene, &settings, dir.path()));
         let (all, end) = nine_tiles(&scene, &blender, samples, dir.path(), round);
         tiled.push(all);
         finish.push(end);
@@ -53,30 +52,9 @@ fn newest() -> String {
     format!("{cache}/tilectl-fixtures/bpy-5.0/blender")
 }
 
-fn whole_frame(scene: &Path, blender: &str, samples: u32, dir: &Path) -> f64 {
-    let settings = format!(
-        "import bpy; s = bpy.context.scene; s.cycles.samples = {samples}; s.render.resolution_percentage = {PERCENTAGE}"
-    );
-    let began = Instant::now();
-    let status = Command::new(blender)
-        .args(["-b", "--factory-startup", "-noaudio"])
-        .arg(scene)
-        .args(["--python-expr", &settings, "-o"])
-        .arg(dir.join("whole_####"))
-        .args(["-F", "PNG", "-f", "1"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    assert!(status.is_ok_and(|s| s.success()), "Blender is missing or failed: run fixtures/setup.sh --tests");
-    began.elapsed().as_secs_f64()
-}
-
 /// Seconds of everything, and of the finish.
 fn nine_tiles(scene: &Path, blender: &str, samples: u32, dir: &Path, round: usize) -> (f64, f64) {
-    let mut spec = NodeSpec::new("local", Place::Local);
-    spec.blender = Some(blender.to_owned());
-    spec.cache_dir = Some(dir.join("cache").display().to_string());
-    let node = from_spec(&spec, &SshOptions::new(dir, "nobody")).expect("a local node");
+    let node = node("local", Some(blender), None, dir);
     let request = Request {
         tiling: Tiling::Count(9),
         samples: Some(samples),

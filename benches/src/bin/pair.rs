@@ -4,33 +4,25 @@
 //! turn, and each run starts its Blenders anew; printed are all times, the medians and their ratio. The pair starts two
 //! Blenders and builds the scene twice on the same two cores, which a pair of machines would do side by side.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use benches::bench::{node, scene};
 use benches::{median, spread};
 use tilecore::events::Event;
 use tilecore::job::Request;
-use tilecore::node::{Node, NodeSpec, Place, SshOptions, from_spec};
+use tilecore::node::Node;
 use tilecore::render::{Cancel, Options, run};
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    let scene = words.next().map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scenes/uneven.blend"),
-        PathBuf::from,
-    );
+    let scene = scene(words.next(), "uneven.blend");
     let blender = words.next().unwrap_or_else(|| "blender".to_owned());
     let samples: u32 = words.next().and_then(|n| n.parse().ok()).unwrap_or(256);
     let rounds: usize = words.next().and_then(|n| n.parse().ok()).unwrap_or(3);
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
-    let node = |name: &str, threads: u32| {
-        let mut spec = NodeSpec::new(name, Place::Local);
-        spec.blender = Some(blender.clone());
-        spec.threads = Some(threads);
-        spec.cache_dir = Some(dir.path().join(name).display().to_string());
-        from_spec(&spec, &SshOptions::new(dir.path(), "nobody")).expect("a local node")
-    };
+    let node = |name: &str, threads: u32| node(name, Some(&blender), Some(threads), dir.path());
     let (single, pair) = ([node("both", 2)], [node("first", 1), node("second", 1)]);
     let (mut one, mut two) = (Vec::new(), Vec::new());
     let (mut one_rendering, mut two_rendering) = (Vec::new(), Vec::new());

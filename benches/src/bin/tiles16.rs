@@ -3,27 +3,23 @@
 //! `cargo run --release -p benches --bin tiles16 [SCENE.blend] [ROUNDS]`: both are whole runs of programs that start
 //! from nothing, taken in turn; printed are all times, the medians and their ratio.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Instant;
 
+use benches::bench::{node, scene, whole_frame};
 use benches::{median, spread};
 use tilecore::job::Request;
-use tilecore::node::{NodeSpec, Place, SshOptions, from_spec};
 use tilecore::plan::Tiling;
 use tilecore::render::{Cancel, Options, run};
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    let scene = words.next().map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scenes/sync.blend"),
-        PathBuf::from,
-    );
+    let scene = scene(words.next(), "sync.blend");
     let rounds: usize = words.next().and_then(|n| n.parse().ok()).unwrap_or(3);
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let (mut whole, mut tiled) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        whole.push(whole_frame(&scene, dir.path()));
+        whole.push(whole_frame("blender", &scene, "", dir.path()));
         tiled.push(sixteen_tiles(&scene, dir.path(), round));
         println!("whole frame {:6.2} s   16 tiles {:6.2} s", whole[round], tiled[round]);
     }
@@ -36,25 +32,8 @@ fn main() {
     println!("ratio {:.3}", b / a);
 }
 
-fn whole_frame(scene: &Path, dir: &Path) -> f64 {
-    let began = Instant::now();
-    let status = Command::new("blender")
-        .args(["-b", "--factory-startup", "-noaudio"])
-        .arg(scene)
-        .arg("-o")
-        .arg(dir.join("whole_####"))
-        .args(["-F", "PNG", "-f", "1"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    assert!(status.is_ok_and(|s| s.success()), "Blender is missing or failed: run fixtures/setup.sh");
-    began.elapsed().as_secs_f64()
-}
-
 fn sixteen_tiles(scene: &Path, dir: &Path, round: usize) -> f64 {
-    let mut spec = NodeSpec::new("local", Place::Local);
-    spec.cache_dir = Some(dir.join("cache").display().to_string());
-    let node = from_spec(&spec, &SshOptions::new(dir, "nobody")).expect("a local node");
+    let node = node("local", None, None, dir);
     let request = Request { tiling: Tiling::Count(16), ..Request::new(scene, 1) };
     let options =
         Options { work_dir: dir.join(format!("work-{round}")), ..Options::new(dir.join("tiled.png")) };

@@ -57,6 +57,8 @@ pub(super) fn script(spec: &NodeSpec, mark: &str, run: &str) -> String {
         let _ = writeln!(text, "{name}={}", quote(value));
     }
     let _ = writeln!(text, "NICE={}", spec.nice.map_or(String::new(), |n| n.to_string()));
+    let scratch = ["TMPDIR", "TMP", "TEMP"].iter().find_map(|name| spec.env.get(*name));
+    let _ = writeln!(text, "SCRATCH={}", quote(scratch.map_or("", String::as_str)));
     for (name, value) in &spec.env {
         let _ = writeln!(text, "{name}={}; export {name}", quote(value));
     }

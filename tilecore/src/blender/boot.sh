@@ -1,7 +1,7 @@
-# Runs in /bin/sh on the node, after lines that set: MARK CACHE RUN BLENDER NICE, export the user's
+# Runs in /bin/sh on the node, after lines that set: MARK CACHE RUN BLENDER NICE SCRATCH, export the user's
 # variables, and define the function unpack, which writes the worker's files into the current directory. All of it is
-# one compound command, so that the shell has read it whole before anything else reads standard input. Finds Blender, starts it as a warm worker, and
-# makes sure that nothing of it is left when the controller goes away.
+# one compound command, so that the shell has read it whole before anything else reads standard input. Finds Blender,
+# starts it as a warm worker, and makes sure that nothing of it is left when the controller goes away.
 LC_ALL=C
 export LC_ALL
 umask 077
@@ -97,6 +97,12 @@ TILECTL_CACHE=$CACHE TILECTL_RUN=$NAME TILECTL_LOG=$DIR/log TILECTL_OUT=4
 export TILECTL_CACHE TILECTL_RUN TILECTL_LOG TILECTL_OUT
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONDONTWRITEBYTECODE
+# A Blender that is killed leaves its temporary files; here they go with the rest. Who has set a place means it.
+if [ -z "$SCRATCH" ]; then
+    TMPDIR=$DIR/tmp TMP=$DIR/tmp TEMP=$DIR/tmp
+    export TMPDIR TMP TEMP
+    mkdir tmp || die no_cache "$CACHE: no space"
+fi
 exec 3<&0
 "$@" <in 4>&1 >log 2>&1 3<&- &
 PID=$!

@@ -121,6 +121,13 @@ pub struct Plan {
     pub limit: String,
 }
 
+impl Plan {
+    /// How many tiles there will be, as far as can be told: what is cut by cost has as many as the slots' rates ask for.
+    pub fn tiles(&self) -> Option<usize> {
+        (self.seconds.is_some() || self.work.tiling != Tiling::Auto).then_some(self.pieces.len())
+    }
+}
+
 /// Finds out who takes part and how large tiles are best, and foretells who does what.
 ///
 /// # Errors

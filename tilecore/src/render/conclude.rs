@@ -31,7 +31,7 @@ const USUAL_S: f64 = 2.0;
 
 /// A finish that is to be done.
 #[derive(Debug)]
-pub(super) struct Errand {
+pub(super) struct Finish {
     shot: usize,
     order: FinishOrder,
     /// Slots that failed at it.
@@ -47,7 +47,7 @@ pub(super) struct Closing {
     waiting: VecDeque<usize>,
     /// The thread that stitches.
     stitching: Option<JoinHandle<()>>,
-    errands: Vec<Errand>,
+    finishes: Vec<Finish>,
     /// How long the last finish took, seconds.
     took: Option<f64>,
     /// Files that the scene writes besides its pictures, and views of pictures.
@@ -226,21 +226,21 @@ impl Control<'_, '_> {
                 );
                 self.emit(Event::Warning { text });
             }
-            self.closing.errands.push(Errand { shot, order, tried: Vec::new(), by: None });
-            self.run_errands()?;
+            self.closing.finishes.push(Finish { shot, order, tried: Vec::new(), by: None });
+            self.hand_out_finishes()?;
         }
         self.stitch_next()
     }
 
     /// Gives waiting finishes to slots that have nothing to render.
-    pub(super) fn run_errands(&mut self) -> Result<()> {
-        while let Some(at) = self.closing.errands.iter().position(|e| e.by.is_none()) {
-            let Some(slot) = self.finisher(&self.closing.errands[at].tried) else { return Ok(()) };
+    pub(super) fn hand_out_finishes(&mut self) -> Result<()> {
+        while let Some(at) = self.closing.finishes.iter().position(|e| e.by.is_none()) {
+            let Some(slot) = self.finisher(&self.closing.finishes[at].tried) else { return Ok(()) };
             self.feed(Input::Lent(slot, self.closing.took.unwrap_or(USUAL_S)))?;
             let clock = self.clock();
-            let errand = &mut self.closing.errands[at];
-            errand.by = Some((slot, clock));
-            let mut order = errand.order.clone();
+            let finish = &mut self.closing.finishes[at];
+            finish.by = Some((slot, clock));
+            let mut order = finish.order.clone();
             let seat = &self.seats[slot];
             order.picture = Picture { device: seat.device, threads: seat.threads, ..order.picture };
             seat.order(Order::Finish(Box::new(order)));
@@ -253,18 +253,20 @@ impl Control<'_, '_> {
     }
 
     /// Whether a slot is busy with a finish.
-    fn finishes(&self, slot: usize) -> bool {
-        self.closing.errands.iter().any(|e| e.by.is_some_and(|by| by.0 == slot))
+    fn is_finishing(&self, slot: usize) -> bool {
+        self.closing.finishes.iter().any(|e| e.by.is_some_and(|by| by.0 == slot))
     }
 
     /// A ready slot that renders nothing, the fastest first, preferring those not tried.
     fn finisher(&self, tried: &[usize]) -> Option<usize> {
         let rate = |s: usize| self.seats[s].rate.unwrap_or(0.0);
-        let ready = || (0..self.seats.len()).filter(|s| self.seats[*s].stage == Seated::Ready);
+        let ready = || {
+            (0..self.seats.len()).filter(|s| self.seats[*s].stage == Seated::Ready && !self.seats[*s].held)
+        };
         let fastest = ready().map(rate).fold(0.0, f64::max);
         let fit = |s: &usize| tried.contains(s) || rate(*s) <= 0.0 || rate(*s) * TOO_SLOW >= fastest;
         let key = |s: usize| (tried.contains(&s), -rate(s));
-        ready().filter(|s| !self.seats[*s].rendering && !self.finishes(*s)).filter(|s| fit(s)).min_by(
+        ready().filter(|s| !self.seats[*s].rendering && !self.is_finishing(*s)).filter(|s| fit(s)).min_by(
             |a, b| {
                 let ((ta, ra), (tb, rb)) = (key(*a), key(*b));
                 ta.cmp(&tb).then(ra.total_cmp(&rb))
@@ -274,7 +276,7 @@ impl Control<'_, '_> {
 
     /// While a finish waits, somebody must be there or on the way.
     fn anyone_for_the_finish(&self) -> Result<()> {
-        let waits = self.closing.errands.iter().any(|e| e.by.is_none());
+        let waits = self.closing.finishes.iter().any(|e| e.by.is_none());
         let gone = |s: &Seat| s.stage == Seated::Off || (s.stage == Seated::Booting && s.is_away());
         if waits && self.seats.iter().all(gone) {
             return Err(Error::render("no node is there for the finish")
@@ -288,22 +290,22 @@ impl Control<'_, '_> {
         if let Report::Stitched(shot, nans) = report {
             return self.stitched(shot, nans).map(|()| None);
         }
-        let by = |e: &Errand| e.by.filter(|by| by.0 == slot).map(|by| by.1);
-        let found = self.closing.errands.iter().enumerate().find_map(|(at, e)| Some((at, by(e)?)));
+        let by = |e: &Finish| e.by.filter(|by| by.0 == slot).map(|by| by.1);
+        let found = self.closing.finishes.iter().enumerate().find_map(|(at, e)| Some((at, by(e)?)));
         let Some((at, since)) = found else { return Ok(Some(report)) };
         match report {
             Report::Finished(files) => {
-                let errand = self.closing.errands.swap_remove(at);
+                let finish = self.closing.finishes.swap_remove(at);
                 self.closing.took = Some(self.clock() - since);
-                self.deliver(&errand, files)?;
+                self.deliver(&finish, files)?;
                 self.feed(Input::Returned(slot))?;
-                self.run_errands()?;
+                self.hand_out_finishes()?;
                 Ok(None)
             }
             Report::Refused(error) => {
                 self.feed(Input::Returned(slot))?;
                 self.put_back(at, slot, error)?;
-                self.run_errands()?;
+                self.hand_out_finishes()?;
                 Ok(None)
             }
             Report::Lost(error) => {
@@ -316,18 +318,18 @@ impl Control<'_, '_> {
 
     /// A finish failed here; another slot may do better.
     fn put_back(&mut self, at: usize, slot: usize, error: Error) -> Result<()> {
-        let errand = &mut self.closing.errands[at];
-        errand.by = None;
-        errand.tried.push(slot);
-        if !error.is_retryable() || errand.tried.len() >= TRIES {
+        let finish = &mut self.closing.finishes[at];
+        finish.by = None;
+        finish.tried.push(slot);
+        if !error.is_retryable() || finish.tried.len() >= TRIES {
             return Err(error);
         }
         Ok(())
     }
 
     /// Puts what a finish made in its place.
-    fn deliver(&mut self, errand: &Errand, made: Vec<FinishedFile>) -> Result<()> {
-        let Some(target) = self.work.as_ref().and_then(|w| w.shots.get(errand.shot)).map(|s| s.path.clone())
+    fn deliver(&mut self, finish: &Finish, made: Vec<FinishedFile>) -> Result<()> {
+        let Some(target) = self.work.as_ref().and_then(|w| w.shots.get(finish.shot)).map(|s| s.path.clone())
         else {
             return Ok(());
         };
@@ -343,17 +345,17 @@ impl Control<'_, '_> {
                 views.push(place);
             }
         }
-        for (_, path) in &errand.order.stitched {
+        for (_, path) in &finish.order.stitched {
             let _ = std::fs::remove_file(path);
         }
         // Views with files of their own leave none under the plain name.
         if let (false, Some(first)) = (target.is_file(), views.first())
             && let Some(work) = self.work.as_mut()
         {
-            work.shots[errand.shot].path.clone_from(first);
+            work.shots[finish.shot].path.clone_from(first);
         }
         self.closing.files.append(&mut views);
-        self.written(errand.shot)
+        self.written(finish.shot)
     }
 
     /// The shot's file is there.

@@ -56,7 +56,7 @@ pub(super) struct Control<'a, 'b> {
     files: HashMap<u64, String>,
     /// Tiles rendered in this run.
     pub(super) rendered: usize,
-    /// Tiles that the plan has.
+    /// Tiles that the plan has; none where it cannot tell.
     planned: usize,
     complete: bool,
     draining: bool,
@@ -128,11 +128,6 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         self.warnings.truncate(200);
         (self.sink)(event);
-    }
-
-    /// Whether anything was handed out.
-    pub(super) fn dispatched(&self) -> bool {
-        self.dispatch.is_some()
     }
 
     /// Seconds since the run began: the clock of the dispatcher.
@@ -319,7 +314,7 @@ impl<'a, 'b> Control<'a, 'b> {
     /// The slot renders nothing now: before the dispatcher knows, it may be lent to the finish of a shot.
     fn free(&mut self, slot: usize) -> Result<()> {
         self.seats[slot].rendering = false;
-        self.run_errands()
+        self.hand_out_finishes()
     }
 
     /// What it took to come from one picture to another says how much the next one will take.
@@ -415,6 +410,7 @@ impl<'a, 'b> Control<'a, 'b> {
                     seat.order(Order::Render(Box::new(tile)));
                     let seat = &mut self.seats[slot];
                     seat.rendering = true;
+                    seat.has_rendered = true;
                     seat.new_picture = seat.picture.replace(piece.picture) != Some(piece.picture);
                     self.emit(Event::Began { slot, tile: piece.id, region: piece.region });
                 }
@@ -422,8 +418,6 @@ impl<'a, 'b> Control<'a, 'b> {
             Action::Cancel(slot, piece) => self.seats[slot].order(Order::Cancel(piece)),
             Action::Discard(piece) => {
                 let file = self.files.remove(&piece);
-                // A region that was rendered twice has one file, and the other one counts.
-                let file = file.filter(|file| !self.files.values().any(|other| other == file));
                 if let (Some(file), Some(work)) = (file, self.work.as_mut()) {
                     work.dir.append(&Record::Discarded { file: file.clone() })?;
                     work.tiles.retain(|t| t.file != file);
@@ -476,19 +470,15 @@ impl<'a, 'b> Control<'a, 'b> {
         let models = self.models();
         let Some(work) = self.work.as_mut() else { return Ok(()) };
         let plan = crate::plan::plan(self.meeting.planning(work), &models)?;
+        self.planned = plan.tiles().unwrap_or(0);
         work.dir.append(&Record::Planned {
-            tiles: plan.pieces.len(),
+            tiles: self.planned,
             seconds: plan.seconds,
             alone: plan.alone.as_ref().map(|a| a.1),
             at: now(),
         })?;
         let seed = u64::from_str_radix(&work.identity.id()[..16], 16).unwrap_or(0);
-        self.planned = plan.pieces.len();
-        self.emit(Event::Planned {
-            tiles: plan.pieces.len(),
-            seconds: plan.seconds,
-            table: plan.to_string(),
-        });
+        self.emit(Event::Planned { tiles: self.planned, seconds: plan.seconds, table: plan.to_string() });
         self.dispatch =
             Some(Dispatch::new(&plan, dispatch::Options { seed, ..dispatch::Options::default() }));
         for slot in 0..self.seats.len() {
@@ -528,6 +518,6 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         self.emit(Event::Ready { slot });
         self.feed(Input::Ready(slot))?;
-        self.run_errands()
+        self.hand_out_finishes()
     }
 }

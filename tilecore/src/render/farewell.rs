@@ -32,10 +32,10 @@ impl Control<'_, '_> {
         let left: BTreeSet<usize> = self
             .seats
             .iter()
-            .filter(|s| s.hello.is_some() && !forgotten.contains(&s.node))
+            .filter(|s| s.has_rendered && !forgotten.contains(&s.node))
             .map(|s| s.node)
             .collect();
-        if let Some(job) = self.job.get().filter(|_| self.dispatched()) {
+        if let Some(job) = self.job.get() {
             self.clean_up(&left, job);
         }
         let until = Instant::now() + ANSWER;

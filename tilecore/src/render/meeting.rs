@@ -15,18 +15,14 @@ use super::slot::{AdoptOrder, FilesOrder, Order, Report};
 use super::work::{self, Canvas, Work};
 use crate::blender::{Effective, Facts, Hello, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::frames::Frames;
-use crate::geometry::{Frame, Overlap};
-use crate::job::{Identity, InputFile, Request, ShotIdentity};
-use crate::node::Device;
+use crate::geometry::Overlap;
+use crate::job::Request;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
-use crate::state::{Record, WorkDir, now};
 use crate::sync::{self, Inputs, Roots, Survey};
 
-/// Seconds between tries to reach a slot that nobody counts on.
-const AWAY_S: f64 = 30.0;
 /// Steps from library to library.
 const SURVEYS: u32 = 64;
 /// Bytes of a tile's file per pixel, for the forecast only.
@@ -36,7 +32,7 @@ const EXR_PIXEL: f64 = 12.0;
 /// What is being found out.
 pub(super) struct Meeting {
     /// Files so far; all of them once `settled`.
-    inputs: Arc<Inputs>,
+    pub(super) inputs: Arc<Inputs>,
     settled: bool,
     /// Which of them may be sent.
     roots: Roots,
@@ -50,9 +46,9 @@ pub(super) struct Meeting {
     pub(super) overlap: Overlap,
     pub(super) tiling: Tiling,
     /// Version and build hash that all slots must have.
-    blender: Option<(String, String)>,
+    pub(super) blender: Option<(String, String)>,
     /// When the first slot was ready.
-    ready: Option<Instant>,
+    pub(super) ready: Option<Instant>,
     /// Where the picture is costly, where that was measured.
     pub(super) map: Option<CostMap>,
     /// The slot that measures it.
@@ -105,51 +101,6 @@ impl Meeting {
     /// How many of the scenes looked at are those asked for; they come first.
     pub(super) fn asked(&self, request: &Request) -> usize {
         request.scenes.len().max(1).min(self.facts.len())
-    }
-}
-
-impl Meeting {
-    fn scene_of(&self, canvas: u32) -> Option<String> {
-        self.canvases.get(canvas as usize).and_then(|c| c.picture.scene.clone())
-    }
-
-    /// The shots as the job's identity has them: only where there are several.
-    fn identities(&self) -> Vec<ShotIdentity> {
-        let of = |shot: &Shot| {
-            let canvas = self.canvases.get(shot.canvases.start as usize)?;
-            Some(ShotIdentity {
-                scene: shot.scene.clone(),
-                camera: shot.camera.clone(),
-                frame: shot.frame,
-                region: canvas.region,
-                format: shot.format,
-                pictures: shot.canvases.end - shot.canvases.start,
-            })
-        };
-        if self.shots.len() < 2 { Vec::new() } else { self.shots.iter().filter_map(of).collect() }
-    }
-
-    /// What is told about every scene, with its first frame. `effective` is what Blender said of the first.
-    fn scenes(&self, request: &Request, effective: &Effective) -> Vec<Event> {
-        let mut told = Vec::new();
-        for facts in &self.facts[..self.asked(request)] {
-            let Some(shot) = self.shots.iter().find(|s| s.scene == facts.scene) else { continue };
-            let Some(canvas) = self.canvases.get(shot.canvases.start as usize) else { continue };
-            let first = shot.scene == effective.scene;
-            let reasons = facts.needs.reasons.iter();
-            told.push(Event::Scene {
-                scene: shot.scene.clone(),
-                camera: if first { effective.camera.clone() } else { shot.shown.clone() },
-                engine: crate::blender::printable(&facts.engine, 60),
-                size: canvas.frame,
-                frame: shot.frame,
-                samples: if first { effective.samples } else { request.samples.unwrap_or(facts.samples) },
-                tile_format: shot.format.extension(),
-                overlap: self.overlap.0,
-                reasons: reasons.map(|r| crate::blender::printable(&r.text, 300)).collect(),
-            });
-        }
-        told
     }
 }
 
@@ -412,206 +363,19 @@ impl Control<'_, '_> {
         self.ready(slot)
     }
 
-    /// The size that counts is the one Blender took: it renders no side shorter than 4 pixels before the percentage.
-    fn measure_canvas(&mut self, effective: &Effective) -> Result<()> {
-        let frame = Frame::scaled(effective.resolution.0, effective.resolution.1, effective.percentage)?;
-        let Some(first) = self.meeting.canvases.first().filter(|c| c.frame != frame) else { return Ok(()) };
-        let (asked, picture) = (first.frame, first.picture.clone());
-        let same = |c: &Canvas| {
-            c.frame == asked
-                && (c.picture.resolution, c.picture.percentage) == (picture.resolution, picture.percentage)
-        };
-        for canvas in self.meeting.canvases.iter_mut().filter(|c| same(c)) {
-            let facts = self.meeting.facts.iter().find(|f| Some(&f.scene) == canvas.picture.scene.as_ref());
-            canvas.frame = frame;
-            canvas.region = facts.and_then(|f| f.border).map_or(Ok(frame.rect()), |b| b.rect(frame))?;
-        }
-        self.emit(Event::Warning { text: format!("Blender renders {frame} where {asked} was asked for.") });
-        Ok(())
-    }
-
-    /// The job is known: its work directory is taken, and what is finished there is taken over.
-    fn identify(&mut self, effective: &Effective) -> Result<()> {
-        let Some((blender, hash)) = self.meeting.blender.clone() else { return Ok(()) };
-        let Some(canvas) = self.meeting.canvases.first() else { return Ok(()) };
-        let Some(first) = self.meeting.shots.first() else { return Ok(()) };
-        let identity = Identity {
-            files: self
-                .meeting
-                .inputs
-                .files
-                .iter()
-                .map(|f| InputFile { path: self.meeting.inputs.label(f), sha256: f.sha256.clone() })
-                .collect(),
-            scene: effective.scene.clone(),
-            camera: effective.camera.clone(),
-            frame: effective.frame,
-            seed: effective.seed,
-            samples: effective.samples,
-            resolution: effective.resolution,
-            percentage: effective.percentage,
-            size: canvas.frame,
-            region: canvas.region,
-            format: canvas.picture.format,
-            overlap: self.meeting.overlap.0,
-            pictures: first.canvases.clone().filter_map(|at| self.meeting.scene_of(at)).collect(),
-            blender,
-            hash,
-            scripts: self.request.scripts,
-            shots: self.meeting.identities(),
-        };
-        let (dir, history) = WorkDir::open(&self.options.work_dir, &identity, self.options.fresh)?;
-        let tiles = history.as_ref().map(|h| dir.sound_tiles(h)).unwrap_or_default();
-        let _ = self.job.set(identity.id());
-        let mut work = Work {
-            canvases: self.meeting.canvases.clone(),
-            overlap: self.meeting.overlap,
-            shots: self.meeting.shots.clone(),
-            adopted: tiles.len(),
-            put_away: 0,
-            identity,
-            dir,
-            tiles,
-            only: self.options.only.clone(),
-            preview: None,
-        };
-        work.recall(history.as_ref(), self.options.skip_existing);
-        work.begin_preview(self.options.preview);
-        work.dir.append(&Record::Began {
-            by: env!("CARGO_PKG_VERSION").to_owned(),
-            at: now() - self.clock(),
-            nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
-        })?;
-        let scenes = self.meeting.scenes(self.request, effective);
-        let shots = Event::Shots { of: work.shots.len(), done: work.shots_done() };
-        let several = work.shots.len() > 1;
-        let adopted = Event::Adopted {
-            tiles: work.tiles.len(),
-            pixels: work.tiles.iter().map(|t| t.region.area()).sum(),
-        };
-        let any = !work.tiles.is_empty();
-        self.work = Some(work);
-        for scene in scenes {
-            self.emit(scene);
-        }
-        if several {
-            self.emit(shots);
-        }
-        if any {
-            self.emit(adopted);
-        }
-        self.warn_of_mixed_devices();
-        Ok(())
-    }
-
-    /// F14: unlike devices are close, not equal.
-    fn warn_of_mixed_devices(&mut self) {
-        let mut kinds: Vec<Device> = self.seats.iter().map(|s| s.device).collect();
-        kinds.sort_unstable_by_key(|d| d.as_str());
-        kinds.dedup();
-        if kinds.len() > 1 {
-            let names: Vec<_> = kinds.iter().map(|d| d.as_str()).collect();
-            self.emit(Event::Warning {
-                text: format!(
-                    "The nodes compute on unlike devices ({}): tiles can differ at the last bit. --same-device keeps to one kind.",
-                    names.join(", ")
-                ),
-            });
-        }
-    }
-
     /// Nothing more is to be found out about this slot.
     pub(super) fn measured(&mut self, slot: usize) -> Result<()> {
         self.meeting.ready.get_or_insert_with(Instant::now);
         self.ready(slot)
     }
 
-    /// An order was refused, the link lives.
-    fn refused(&mut self, slot: usize, error: Error) -> Result<()> {
-        if error.kind() == Kind::Input && self.work.is_none() {
-            return Err(error);
-        }
-        self.lost_for_good(slot, &error)
-    }
-
-    fn lost_for_good(&mut self, slot: usize, error: &Error) -> Result<()> {
-        self.seats[slot].trouble = Some(error.clone());
-        if self.meeting.ready.is_some() && self.seats[slot].stage != Stage::Off {
-            // The dispatcher, where there is one, decides; before it there is nothing to hand back.
-            self.feed(Input::Lost(slot, error.clone().fatal()))?;
-        }
-        // The last one's trouble is the error of the whole job, said once.
-        let others = (0..self.seats.len()).any(|s| s != slot && self.seats[s].stage != Stage::Off);
-        if self.seats[slot].stage != Stage::Off && others {
-            self.retire(slot, error.to_string());
-        }
-        self.seats[slot].stage = Stage::Off;
-        self.scout_again(slot);
-        self.anyone_left()
-    }
-
-    fn scout_again(&mut self, slot: usize) {
+    /// The scout is gone: another one looks.
+    pub(super) fn scout_again(&mut self, slot: usize) {
         if self.meeting.scout == Some(slot) && self.meeting.canvases.is_empty() {
             self.meeting.scout = None;
             self.meeting.settled = false;
             self.meeting.facts.clear();
         }
         self.advance();
-    }
-
-    pub(super) fn lost_before_planning(&mut self, slot: usize, error: &Error) -> Result<()> {
-        let seat = &mut self.seats[slot];
-        seat.losses += 1;
-        if !error.is_retryable() {
-            return self.lost_for_good(slot, error);
-        }
-        if !self.seats.iter().any(|s| s.stage != Stage::Off && !s.is_away()) {
-            return self.give_up_on_all(slot);
-        }
-        let seat = &self.seats[slot];
-        let pause = if seat.is_away() { AWAY_S } else { f64::from(1 << seat.losses.min(6)) / 2.0 };
-        seat.order(Order::Boot(Duration::from_secs_f64(pause)));
-        let node = seat.name.clone();
-        let (reason, remedy) = (error.to_string(), error.hint().map(str::to_owned));
-        self.emit(Event::Lost { slot, node, reason, remedy, again_in: pause });
-        self.scout_again(slot);
-        Ok(())
-    }
-
-    /// Nobody was reached and nobody is on the way.
-    fn give_up_on_all(&mut self, last: usize) -> Result<()> {
-        for slot in (0..self.seats.len()).filter(|s| *s != last) {
-            if let (true, Some(error)) = (self.seats[slot].is_away(), self.seats[slot].trouble.clone()) {
-                self.lost_for_good(slot, &error)?;
-            }
-        }
-        match self.seats[last].trouble.clone() {
-            Some(error) => self.lost_for_good(last, &error),
-            None => self.anyone_left(),
-        }
-    }
-
-    /// Fails when no slot is left, with each one's reason.
-    fn anyone_left(&self) -> Result<()> {
-        if self.seats.iter().any(|s| s.stage != Stage::Off) {
-            return Ok(());
-        }
-        let troubles: Vec<&Error> = self.seats.iter().filter_map(|s| s.trouble.as_ref()).collect();
-        match troubles.as_slice() {
-            [only] => Err((*only).clone()),
-            several => {
-                let reasons: Vec<String> = self
-                    .seats
-                    .iter()
-                    .filter_map(|s| s.trouble.as_ref().map(|t| format!("{}: {t}", s.name)))
-                    .collect();
-                let log = several.iter().find_map(|e| e.process_log()).unwrap_or_default().to_owned();
-                Err(Error::render(format!("no node can render; {}", reasons.join("; ")))
-                    .remedy(
-                        "Run `tilectl nodes check` to see what each node needs; what is finished is kept.",
-                    )
-                    .log(log))
-            }
-        }
     }
 }

@@ -9,6 +9,8 @@ mod control;
 mod decide;
 mod farewell;
 mod format;
+mod identify;
+mod losses;
 mod measure;
 mod meeting;
 mod output;

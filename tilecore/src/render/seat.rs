@@ -53,8 +53,12 @@ pub(super) struct Seat {
     pub(super) patches: Patches,
     /// Losses in a row before anything was rendered.
     pub(super) losses: u32,
+    /// Whether the user has it wait.
+    pub(super) held: bool,
     /// Whether it has a tile to render.
     pub(super) rendering: bool,
+    /// Whether it ever had one, which may lie in its spool.
+    pub(super) has_rendered: bool,
     /// The picture it rendered last, and whether that tile was its first.
     pub(super) picture: Option<u32>,
     pub(super) new_picture: bool,

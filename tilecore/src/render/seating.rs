@@ -71,7 +71,9 @@ impl Control<'_, '_> {
                 fixed_s: None,
                 patches: Vec::new(),
                 losses: 0,
+                held: false,
                 rendering: false,
+                has_rendered: false,
                 picture: None,
                 new_picture: false,
                 late: self.work.is_some(),
@@ -103,7 +105,10 @@ impl Control<'_, '_> {
                 Change::Add(node) => self.add(&node)?,
                 Change::Remove(name) => self.each_of(Some(&name), "removed", Input::Leave)?,
                 Change::Pause(name) => self.each_of(name.as_deref(), "paused", Input::Hold)?,
-                Change::Resume(name) => self.each_of(name.as_deref(), "resumed", Input::Release)?,
+                Change::Resume(name) => {
+                    self.each_of(name.as_deref(), "resumed", Input::Release)?;
+                    self.hand_out_finishes()?;
+                }
             }
         }
         Ok(())
@@ -139,7 +144,13 @@ impl Control<'_, '_> {
             self.emit(Event::Warning { text });
         }
         for slot in meant {
-            self.feed(input(slot))?;
+            let input = input(slot);
+            match input {
+                Input::Hold(_) => self.seats[slot].held = true,
+                Input::Release(_) => self.seats[slot].held = false,
+                _ => {}
+            }
+            self.feed(input)?;
         }
         Ok(())
     }

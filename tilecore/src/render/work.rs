@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::shot::{Shot, Stage};
 use super::slot::Tile;
 use crate::blender::{Picture, TileFormat};
@@ -201,6 +203,14 @@ impl Work {
     }
 }
 
+/// What a job's spool is called on nodes. Another run of the same job elsewhere, be it a plan or a proof, must neither
+/// take what is there nor remove it.
+pub(super) fn spool_of(identity: &Identity, work_dir: &Path) -> String {
+    let place = std::path::absolute(work_dir).unwrap_or_else(|_| work_dir.to_owned());
+    let place = Sha256::digest(place.as_os_str().as_encoded_bytes());
+    format!("{}-{}", identity.id(), crate::blender::hex(&place[..8]))
+}
+
 /// What a piece is called in a node's spool.
 pub(super) fn name_of(picture: u32, region: Rect) -> String {
     format!("p{picture}-x{}-y{}-{}.tile", region.x(), region.y(), region.size())
@@ -249,6 +259,18 @@ pub(super) fn grown_within(region: Rect, overlap: Overlap, bounds: Rect) -> Rect
 mod tests {
     use super::*;
     use crate::node::Device;
+
+    #[test]
+    fn jobs_in_different_places_do_not_share_a_spool() {
+        let identity: Identity = ron::from_str(
+            "(files:[],scene:\"S\",camera:None,frame:1,seed:0,samples:1,resolution:(60,60),percentage:100,size:(60,60),\
+             region:(0,0,60,60),format:png,overlap:0,pictures:[\"S\"],blender:\"b\",hash:\"h\",scripts:false)",
+        )
+        .unwrap();
+        let of = |dir: &str| spool_of(&identity, Path::new(dir));
+        assert_eq!(of("/a/still.tiles"), of("/a/still.tiles"));
+        assert_ne!(of("/a/still.tiles"), of("/tmp/plan"), "a plan must not remove what a render left there");
+    }
 
     #[test]
     fn twins_have_one_name_on_nodes_and_files_of_their_own_here() {

@@ -390,7 +390,7 @@ mod tests {
             p.entry(b"//.key", "must", json!({})),
             p.entry(b"/etc/passwd", "must", json!({})),
             p.entry(b"//Tex", "must", json!({})),
-            p.entry(b"D:\\work\\wood.png", "must", json!({})),
+            p.entry(b"D:\\scenes\\wood.png", "must", json!({})),
             p.entry(b"//../other/secret.png", "may", json!({})),
         ];
         let roots = p.roots(&[]);
@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(*why(b"shot/link.png"), Why::Outside(p.at(b"other/secret.png")));
         assert_eq!(*why(b"shot/.key"), Why::Outside(p.at(b"shot/.key")));
         assert!(matches!(why(b"shot/Tex"), Why::Unreadable(_)));
-        let windows = survey.missing.iter().find(|m| m.path == Path::new("/d/work/wood.png")).unwrap();
+        let windows = survey.missing.iter().find(|m| m.path == Path::new("/d/scenes/wood.png")).unwrap();
         assert_eq!(windows.why, Why::Absent(Some(p.at(b"shot/Tex/Wood.PNG"))), "the name is known");
         assert!(survey.missing.iter().any(|m| m.path == Path::new("/etc/passwd")));
         // Where nothing is sent, the node must not take a file of its own by that name.

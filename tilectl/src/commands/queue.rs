@@ -22,7 +22,9 @@ pub(crate) fn run(command: &QueueCommand) -> Result<ExitCode> {
                 j.stage = Stage::Waiting;
             }
         })?,
-        QueueCommand::Priority(args) => open(&args.at)?.set(args.id, |j| j.priority = args.priority)?,
+        QueueCommand::Priority(args) => {
+            open(&args.job.at)?.set(args.job.id, |j| j.priority = args.priority)?;
+        }
         QueueCommand::Remove(args) => {
             open(&args.at)?.remove(args.id)?;
         }

@@ -118,7 +118,11 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
         Event::Planned { tiles, seconds, table } => {
             let time = seconds.map_or_else(String::new, |s| format!(", about {}", duration(s)));
             let table = if verbose { format!("\n{}", table.trim_end()) } else { String::new() };
-            format!("{tiles} tiles to render{time}{table}")
+            match tiles {
+                0 => format!("tiles are cut as it turns out how long they take{table}"),
+                1 => format!("1 tile to render{time}{table}"),
+                _ => format!("{tiles} tiles to render{time}{table}"),
+            }
         }
         Event::Stored { slot, region, seconds, .. } if verbose => {
             format!("{}: {region} in {}", name(slot), duration(*seconds))
