@@ -455,7 +455,7 @@ fn main() {
             median(ratios)
         );
     }
-    if wanted.is_none() {
+    if wanted.is_none_or(|w| w == "scale") {
         scale();
     }
 }

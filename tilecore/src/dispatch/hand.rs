@@ -164,7 +164,8 @@ impl Dispatch {
         let part = (1.0 / (1.0 + CAUTION * spread)).max((more / (spread * seconds)).min(1.0));
         let share = all * part;
         // While there are more pictures than slots, a picture is one tile: whoever is late is helped all the same.
-        let whole = self.pool.picture_count() > self.slots.iter().filter(|s| s.lives()).count();
+        let pictures = self.pool.picture_count();
+        let whole = pictures > 1 && pictures > self.slots.iter().filter(|s| s.lives()).count();
         let known = s.model.known && !whole;
         let most = if known { self.cost_at(s, picture, self.grain) } else { f64::INFINITY };
         share.min(most).max(self.cost_at(s, picture, MOST_OVERHEAD))

@@ -82,8 +82,13 @@ pub struct Dispatch {
     /// When the waiting work would be done if it could be cut at will, and for how many more inputs this holds.
     pub(super) horizon: Option<(f64, usize)>,
     pub(super) next_piece: u64,
-    /// When late tiles were last looked for.
+    /// When late tiles were last looked for, when they are again, and how many slots have become idle since.
     pub(super) looked_at: f64,
+    pub(super) look_again: f64,
+    pub(super) idled: usize,
+    /// Whether of some slot nothing is known, and whether some slot wants to leave: most of the time neither.
+    pub(super) strangers: bool,
+    pub(super) leaving: bool,
     cost: f64,
     cost_done: f64,
     pixels: u64,
@@ -126,6 +131,10 @@ impl Dispatch {
             horizon: None,
             next_piece: 0,
             looked_at: f64::NEG_INFINITY,
+            look_again: f64::NEG_INFINITY,
+            idled: 0,
+            strangers: true,
+            leaving: false,
             cost: 0.0,
             cost_done: 0.0,
             pixels: 0,
@@ -166,7 +175,7 @@ impl Dispatch {
         }
         self.hand_out(now, &mut actions);
         if tick || (!self.fresh.is_empty() && self.pool.is_empty()) {
-            self.look_after(now, &mut actions);
+            self.look_after(now, tick, &mut actions);
             self.hand_out(now, &mut actions);
         }
         self.fresh.clear();
@@ -276,15 +285,21 @@ impl Dispatch {
                 self.changed();
             }
             Input::Tick => {
-                self.changed();
+                self.foresee_again();
                 self.call_reserve(now, actions);
             }
             Input::Pause | Input::Resume => {}
         }
     }
 
-    /// What was foreseen may not hold any more.
+    /// What was foreseen does not hold any more.
     pub(super) fn changed(&mut self) {
+        self.foresee_again();
+        self.look_again = f64::NEG_INFINITY;
+    }
+
+    /// Time has passed.
+    fn foresee_again(&mut self) {
         self.horizon = None;
         self.reconsider = true;
     }
@@ -385,7 +400,8 @@ impl Dispatch {
 
     /// A slot's rate has become known: those of which nothing is known are taken to be like the middle one.
     fn introduce(&mut self) {
-        if self.slots.iter().all(|s| s.model.known) {
+        self.strangers = self.strangers && self.slots.iter().any(|s| !s.model.known);
+        if !self.strangers {
             return;
         }
         let mut rates: Vec<f64> = self.slots.iter().filter(|s| s.model.known).map(|s| s.model.rate).collect();
@@ -403,13 +419,15 @@ impl Dispatch {
 
     /// Costs of what waits, by the corrected maps.
     fn redraw(&mut self) {
-        let waiting = self.pool.drain();
-        self.terrain.redraw(waiting.len());
-        for part in waiting {
+        if !self.terrain.redraw(self.pool.len()) {
+            return;
+        }
+        for part in self.pool.drain() {
             self.ledger.set_queued(part, None);
             self.enqueue(part);
         }
         self.horizon = None;
+        self.look_again = f64::NEG_INFINITY;
     }
 
     /// The part waits to be rendered.

@@ -27,6 +27,7 @@ impl Dispatch {
             if !slot.model.known && self.slots.iter().any(|s| s.model.known) {
                 slot.speed.like_others();
             }
+            self.strangers |= !slot.model.known;
             self.slots.push(slot);
             self.changed();
         }
@@ -38,6 +39,7 @@ impl Dispatch {
             return;
         };
         s.wish = wish;
+        self.leaving |= wish == Wish::Leave;
         if wish == Wish::Work {
             self.rest(slot);
         } else {
@@ -50,6 +52,9 @@ impl Dispatch {
 
     /// Lets go who wants to leave and has nothing left to do.
     pub(super) fn see_off(&mut self, actions: &mut Vec<Action>) {
+        if !self.leaving {
+            return;
+        }
         for slot in 0..self.slots.len() {
             let s = &self.slots[slot];
             if s.wish == Wish::Leave && s.running.is_none() && s.delivering.is_empty() {

@@ -33,6 +33,11 @@ impl Pool {
         self.count == 0
     }
 
+    /// How many parts wait.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
     /// Expected cost of all that waits.
     pub(super) fn cost(&self) -> f64 {
         self.cost

@@ -11,6 +11,10 @@ use super::{Action, SlotId};
 
 /// Of all that comes late, this many are looked at each time.
 const AT_ONCE: usize = 8;
+/// Late parts are looked for so often until all that waits should be done.
+const OFTEN: f64 = 64.0;
+/// Late parts are looked for when one slot of so many has become idle.
+const MANY: usize = 64;
 /// What is done about a late part must save this share of the time that is left.
 const WORTH: f64 = 0.1;
 /// Cutting late parts anew must save this share of it.
@@ -48,13 +52,23 @@ struct Late {
 
 impl Dispatch {
     /// What is to be done about slow and stalled slots.
-    pub(super) fn look_after(&mut self, now: f64, actions: &mut Vec<Action>) {
+    pub(super) fn look_after(&mut self, now: f64, tick: bool, actions: &mut Vec<Action>) {
+        // One slot of very many that has nothing to do is no reason to look at all the others.
+        self.idled += self.fresh.len();
+        if !tick && self.idled * MANY < self.slots.len() {
+            return;
+        }
+        self.idled = 0;
         self.restart_stalled(now, actions);
-        // Nothing new is to be seen sooner than a fraction of what a tile costs by itself.
+        // Nothing new is to be seen sooner than a fraction of what a tile costs by itself, or of all that waits.
         let pause = self.extra(None, 0) / 4.0;
-        if self.phase == Phase::Handing && self.options.steal && now - self.looked_at >= pause {
+        let due = now - self.looked_at >= pause && now >= self.look_again;
+        if due && self.phase == Phase::Handing && self.options.steal {
             self.looked_at = now;
             self.reclaim(now, actions);
+            let known = !self.strangers && !self.pool.is_empty();
+            let end = if known { self.finish(now, None, self.pool.cost()) } else { now };
+            self.look_again = if end.is_finite() { now + (end - now) / OFTEN } else { now };
         }
     }
 

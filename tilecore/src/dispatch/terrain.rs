@@ -13,6 +13,10 @@ const PROBED: f64 = 0.03;
 const PRIOR: f64 = 3.0;
 /// What was seen of a picture counts against nothing having been misjudged on this share of it.
 const LITTLE: f64 = 0.1;
+/// Corrections that differ by less than this are the same.
+const SAME: f64 = 0.002;
+/// With more waiting parts than this, working out all their costs anew is worth it less often.
+const CROWD: usize = 1000;
 /// Weight of what the whole picture was misjudged by against what was seen nearby.
 const WHOLE: f64 = 0.5;
 
@@ -38,6 +42,8 @@ struct Ground {
     rows: u32,
     /// Per cell: weighted sum of corrections (logarithms), and sum of the weights.
     cells: Vec<(f64, f64)>,
+    /// Per cell: the correction that the map has, where it has any.
+    factors: Vec<f64>,
     /// The same for the whole picture, weighted by pixels.
     whole: (f64, f64),
 }
@@ -109,11 +115,12 @@ impl Terrain {
         self.learnt >= self.redraw_at
     }
 
-    /// Draws the maps anew. Costs of regions asked for before are out of date after this.
-    pub(super) fn redraw(&mut self, parts: usize) {
+    /// Draws the maps anew; returns whether that changed them. Costs asked for before are out of date then.
+    pub(super) fn redraw(&mut self, parts: usize) -> bool {
         // With many parts waiting, working out all their costs anew is worth it less often.
-        self.redraw_at = self.learnt + (self.learnt / if parts > 1000 { 2 } else { 16 }).max(1);
-        let mut before = (0.0, 0.0);
+        let share = if parts > CROWD { 2 } else { 16 };
+        self.redraw_at = self.learnt + (self.learnt / share).max(parts / CROWD).max(1);
+        let (mut before, mut changed) = ((0.0, 0.0), false);
         for ground in &mut self.grounds {
             if ground.whole.1 == 0.0 && before.1 == 0.0 {
                 continue;
@@ -123,8 +130,9 @@ impl Terrain {
             }
             // A picture of which nothing is known yet is taken to be like the one before.
             // What was seen of a small part says little about all of it.
-            ground.redraw(before.0 / (before.1 + LITTLE * ground.base.frame().area() as f64));
+            changed |= ground.redraw(before.0 / (before.1 + LITTLE * ground.base.frame().area() as f64));
         }
+        changed
     }
 }
 
@@ -140,6 +148,7 @@ impl Ground {
             columns,
             rows,
             cells: vec![(0.0, 0.0); (columns * rows) as usize],
+            factors: Vec::new(),
             whole: (0.0, 0.0),
         }
     }
@@ -176,9 +185,15 @@ impl Ground {
         }
     }
 
-    fn redraw(&mut self, whole: f64) {
+    fn redraw(&mut self, whole: f64) -> bool {
         let factors: Vec<f64> =
             self.cells.iter().map(|(sum, weight)| ((sum + WHOLE * whole) / (weight + WHOLE)).exp()).collect();
+        let same = |(now, drawn): (&f64, &f64)| (now / drawn - 1.0).abs() < SAME;
+        if factors.len() == self.factors.len() && factors.iter().zip(&self.factors).all(same) {
+            return false;
+        }
         self.map = self.base.corrected(self.columns, self.rows, &factors);
+        self.factors = factors;
+        true
     }
 }
