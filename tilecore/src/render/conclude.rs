@@ -122,6 +122,7 @@ impl Control<'_, '_> {
     }
 
     fn done(&mut self) -> Result<Outcome> {
+        self.keep_lessons();
         let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
         if work.shots.iter().any(|s| s.stage == Stage::Open) {
             return Err(self.interrupted());

@@ -50,8 +50,11 @@ impl Control<'_, '_> {
         let Some(canvas) = work.next_canvas() else { return Ok(()) };
         let (region, frame, samples) = (canvas.region, canvas.frame, work.identity.samples);
         let patches = std::mem::take(&mut self.seats[slot].patches);
-        if let (Some(_), Some(fixed_s)) = (self.seats[slot].rate, self.seats[slot].fixed_s) {
+        if let (Some(rate), Some(fixed_s)) = (self.seats[slot].rate, self.seats[slot].fixed_s) {
             self.meeting.map = probe::map(frame, &patches, seconds, fixed_s);
+            if let Some(mean) = probe::rate_of_map(&patches, seconds, fixed_s, samples) {
+                self.correct_rates(mean / rate);
+            }
             self.remember(slot);
             return self.measured(slot);
         }
@@ -60,7 +63,7 @@ impl Control<'_, '_> {
         let seat = &mut self.seats[slot];
         seat.sync_s += sync_s;
         seat.build_s = sync_s;
-        (seat.rate, seat.fixed_s) = (Some(rate), Some(fixed_s));
+        (seat.rate, seat.fixed_s) = (Some(rate * self.meeting.scale), Some(fixed_s));
         // One slot maps the picture; the others need not wait for it.
         if self.meeting.map.is_none() && self.meeting.mapper.is_none() {
             let slots = self.seats.iter().filter(|s| s.stage != Stage::Off).count();
@@ -74,6 +77,17 @@ impl Control<'_, '_> {
         }
         self.remember(slot);
         self.measured(slot)
+    }
+
+    /// Every slot was measured at the same few places; the map knows how they compare with the rest.
+    fn correct_rates(&mut self, scale: f64) {
+        self.meeting.scale = scale;
+        for slot in 0..self.seats.len() {
+            if let Some(rate) = self.seats[slot].rate.as_mut() {
+                *rate *= scale;
+                self.remember(slot);
+            }
+        }
     }
 
     /// Everything that decides how fast this slot is with this picture, as one key.
@@ -90,7 +104,7 @@ impl Control<'_, '_> {
     }
 
     /// Keeps what was measured; a cache that cannot be written is no reason to stop.
-    fn remember(&self, slot: usize) {
+    pub(super) fn remember(&self, slot: usize) {
         let (Some(path), Some(key), Some(work)) = (&self.options.bench, self.key(slot), &self.work) else {
             return;
         };

@@ -51,6 +51,8 @@ pub(super) struct Meeting {
     pub(super) ready: Option<Instant>,
     /// Where the picture is costly, where that was measured.
     pub(super) map: Option<CostMap>,
+    /// By how much the map says that the first patches misjudged every rate.
+    pub(super) scale: f64,
     /// The slot that measures it.
     pub(super) mapper: Option<usize>,
 }
@@ -73,6 +75,7 @@ impl Meeting {
             blender: None,
             ready: None,
             map: None,
+            scale: 1.0,
             mapper: None,
         })
     }

@@ -10,6 +10,7 @@ mod decide;
 mod farewell;
 mod format;
 mod identify;
+mod lessons;
 mod losses;
 mod measure;
 mod meeting;

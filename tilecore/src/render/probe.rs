@@ -87,16 +87,33 @@ pub(super) fn survey(region: Rect, samples: u32, gauge: Gauge, slots: usize) -> 
         .collect()
 }
 
+/// Pixels of average cost per second by the patches of a map: they lie all over the picture, the first ones did not.
+pub(super) fn rate_of_map(
+    patches: &[(Rect, u32)],
+    seconds: &[f64],
+    fixed_s: f64,
+    samples: u32,
+) -> Option<f64> {
+    let (mut units, mut spent) = (0.0, 0.0);
+    for ((rect, few), took) in patches.iter().zip(seconds).filter(|(_, s)| s.is_finite()) {
+        units += rect.area() as f64 * f64::from(*few) / f64::from(samples.max(1));
+        spent += own(*took, fixed_s);
+    }
+    (spent > 0.0).then(|| units / spent)
+}
+
+/// What of a patch's time its pixels took.
+fn own(took: f64, fixed_s: f64) -> f64 {
+    (took - fixed_s).max(0.05 * fixed_s).max(1e-4)
+}
+
 /// The map that the patches give.
 pub(super) fn map(frame: Frame, patches: &[(Rect, u32)], seconds: &[f64], fixed_s: f64) -> Option<CostMap> {
     let costs: Vec<(Rect, f64)> = patches
         .iter()
         .zip(seconds)
         .filter(|(_, s)| s.is_finite())
-        .map(|((rect, samples), s)| {
-            let own = (s - fixed_s).max(0.05 * fixed_s).max(1e-4);
-            (*rect, own / (rect.area() as f64 * f64::from(*samples)))
-        })
+        .map(|((rect, samples), s)| (*rect, own(*s, fixed_s) / (rect.area() as f64 * f64::from(*samples))))
         .collect();
     if costs.len() < patches.len().min(6) {
         return None;
@@ -160,6 +177,9 @@ mod tests {
         let map = map(frame, &patches, &seconds, 0.1).unwrap();
         let at = |x, y| map.cost_of(Rect::new(x, y, 40, 40).unwrap());
         assert!(at(1400, 200) > 4.0 * at(300, 800), "{} {}", at(1400, 200), at(300, 800));
+        // A quarter of the picture costs eight times as much.
+        let rate = rate_of_map(&patches, &seconds, 0.1, 256).unwrap();
+        assert!((rate / (3000.0 / 2.75) - 1.0).abs() < 0.15, "{rate}");
     }
 
     #[test]
