@@ -76,6 +76,9 @@ impl Dispatch {
             cancelled: None,
             variance,
             progress: 0.0,
+            first: None,
+            // Only who looks at its neighbours to know when to stop needs an overlap.
+            adaptive: self.overlap > 0,
             heard: now,
             gap: 0.0,
         });

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::fair;
 use super::members::Wish;
+use super::pace::Pace;
 use super::parts::{Ledger, PartId};
 use super::pool::Pool;
 use super::slot::{Slot, State};
@@ -314,7 +315,7 @@ impl Dispatch {
         }
         if let State::Starting { since, .. } = s.state {
             // One that is connected again needs about as long as this time.
-            s.model.start_s = (now - since - s.model.sync_s).max(0.0);
+            s.model.start_s = (now - since - (s.model.ready_s() - s.model.start_s)).max(0.0);
         }
         s.state = State::Ready;
         s.picture = None;
@@ -359,9 +360,10 @@ impl Dispatch {
         if done.is_finite() {
             r.report(now, done);
         }
-        let pace = r.by_pace().map(|seconds| (seconds, (seconds / r.expected).ln().abs()));
-        if let Some((seconds, _)) = pace.filter(|p| p.1 > SURPRISING + 2.0 * r.pace_variance().sqrt()) {
-            let lesson = s.learn(r.cost, seconds - r.switch, variance, r.pace_variance());
+        let surprise = |pace: &Pace| (pace.total / r.expected).ln().abs();
+        let pace = r.pace().filter(|p| surprise(p) > SURPRISING + 2.0 * r.pace_variance().sqrt());
+        if let Some(Pace { total, own }) = pace {
+            let lesson = s.learn(r.cost, s.model.fixed_s + own, variance, r.pace_variance());
             let region = self.ledger.get(r.part).region;
             self.introduce();
             let mut redraw = false;
@@ -369,7 +371,7 @@ impl Dispatch {
                 r.cost *= lesson.off.exp();
                 redraw = self.terrain.learn(r.picture, region, r.cost, lesson);
             }
-            r.expected = seconds;
+            r.expected = total;
             r.variance = r.pace_variance();
             self.slots[slot].running = Some(r);
             if redraw {

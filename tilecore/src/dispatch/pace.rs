@@ -11,6 +11,12 @@ const PATIENCE_BLIND: f64 = 4.0;
 /// The first sample of many is there long before the pace can be told: Cycles renders it alone.
 const LEAST_PROGRESS: f64 = 0.02;
 
+/// Variance of the logarithm of what the first samples of many say about all, where pixels stop one by one.
+const FADING: f64 = 0.35;
+
+/// Of a share of the samples, to this power it is the share of the time: between all alike and what was seen.
+const EARLY: f64 = 0.5;
+
 /// The piece a slot renders.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
@@ -32,30 +38,55 @@ pub(super) struct Running {
     /// How far it said it is, 0 to 1, and when it last said anything.
     pub(super) progress: f64,
     pub(super) heard: f64,
+    /// Whether pixels stop being sampled once they are good: the later samples take less than the first ones.
+    pub(super) adaptive: bool,
+    /// Its first report from which its pace can be told.
+    pub(super) first: Option<(f64, f64)>,
     /// Longest time between two of its reports.
     pub(super) gap: f64,
+}
+
+/// How fast a piece is rendered, by its own reports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pace {
+    /// Seconds from when it was handed out to its end.
+    pub(super) total: f64,
+    /// Seconds that its pixels take.
+    pub(super) own: f64,
 }
 
 impl Running {
     /// Notes a report.
     pub(super) fn report(&mut self, now: f64, progress: f64) {
+        let progress = if self.adaptive { progress.max(0.0).powf(EARLY) } else { progress };
         if progress > self.progress {
             self.gap = self.gap.max(now - self.heard);
             self.progress = progress.min(1.0);
             self.heard = now;
+            if self.first.is_none() && self.progress >= LEAST_PROGRESS {
+                self.first = Some((now, self.progress));
+            }
         }
     }
 
-    /// Seconds it takes by its own pace alone; `None` until it has reported.
+    /// Its own pace; `None` until it can be told. What came before the first report, the building of the scene for one,
+    /// says nothing about what comes after.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        let (when, first) = self.first?;
+        let own = (self.heard - when) / (self.progress - first);
+        let total = when - self.since + own * (1.0 - first);
+        (self.progress - first >= LEAST_PROGRESS && total > 0.0).then_some(Pace { total, own })
+    }
+
+    /// Seconds it takes by its own pace alone.
     pub(super) fn by_pace(&self) -> Option<f64> {
-        let at = self.heard - self.since;
-        let fixed = self.fixed.min(at / 2.0);
-        (self.progress >= LEAST_PROGRESS).then(|| fixed + (at - fixed) / self.progress)
+        self.pace().map(|pace| pace.total)
     }
 
     /// Variance of the logarithm of that: the first samples are not quite like the others.
     pub(super) fn pace_variance(&self) -> f64 {
-        0.002 / self.progress.max(1e-3)
+        let seen = (self.progress - self.first.map_or(0.0, |f| f.1)).max(1e-3);
+        0.002 / seen + if self.adaptive { FADING * (1.0 - self.progress).powi(2) } else { 0.0 }
     }
 
     /// Seconds it takes, as far as can be told from what was expected, with this variance, and from its own pace.

@@ -115,8 +115,8 @@ impl Slot {
 
     /// Seconds that a piece of this picture costs besides its pixels.
     pub(super) fn fixed_s(&self, picture: u32) -> f64 {
-        let switch = if self.picture.is_some_and(|p| p != picture) { self.model.sync_s } else { 0.0 };
-        self.model.fixed_s + switch
+        let built = self.picture.map_or(!self.model.unbuilt, |p| p == picture);
+        self.model.fixed_s + if built { 0.0 } else { self.model.sync_s }
     }
 
     /// When a piece handed out at `from` is here.

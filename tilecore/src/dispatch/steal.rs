@@ -200,7 +200,7 @@ impl Dispatch {
                 // Of a piece that has only begun nothing more is known than when it was handed out.
                 let begun = |r: &Running| r.progress > 0.0 || now - r.since > r.fixed.max(r.expected / 10.0);
                 let new = running.is_some_and(|(_, r)| !begun(r));
-                let paced = running.is_some_and(|(_, r)| r.progress > 0.0);
+                let paced = running.is_some_and(|(_, r)| r.pace().is_some());
                 let running = running.map(|(slot, r)| (slot, r.piece));
                 let twin = if p.flying.len() > 1 { found.iter_mut().find(|l| l.part == part) } else { None };
                 if let Some(late) = twin {

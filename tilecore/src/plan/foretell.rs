@@ -140,8 +140,9 @@ fn alone(work: &Work, model: &NodeModel) -> f64 {
     let regions: usize = work.pictures.iter().map(|p| p.todo.len()).sum();
     let pixels: f64 = work.pictures.iter().flat_map(|p| &p.todo).map(|r| r.area() as f64).sum();
     let pictures = work.pictures.iter().filter(|p| !p.todo.is_empty()).count();
+    let builds = if model.unbuilt { pictures } else { pictures.saturating_sub(1) };
     model.ready_s()
-        + model.sync_s * pictures.saturating_sub(1) as f64
+        + model.sync_s * builds as f64
         + model.fixed_s * regions as f64
         + (work.cost() / model.rate).max(pixels * work.bytes_per_pixel / model.transfer_bytes_per_s)
 }

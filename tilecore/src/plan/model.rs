@@ -21,6 +21,8 @@ pub struct NodeModel {
     pub start_s: f64,
     /// Seconds from there until the scene is built for rendering; 0 once it is.
     pub sync_s: f64,
+    /// Whether the scene is built with the first tile, and the slot counts as ready before it is.
+    pub unbuilt: bool,
     /// Cost units per second.
     pub rate: f64,
     /// Seconds a tile costs besides its pixels.
@@ -38,6 +40,7 @@ impl NodeModel {
             name: name.into(),
             start_s: 0.0,
             sync_s: 0.0,
+            unbuilt: false,
             rate: 0.0,
             fixed_s: USUAL_FIXED_S,
             transfer_bytes_per_s: f64::INFINITY,
@@ -54,6 +57,7 @@ impl NodeModel {
             name: self.name.clone(),
             start_s: seconds(self.start_s, 0.0),
             sync_s: seconds(self.sync_s, 0.0),
+            unbuilt: self.unbuilt,
             rate: if sane { self.rate } else { 0.0 },
             fixed_s: seconds(self.fixed_s, USUAL_FIXED_S),
             transfer_bytes_per_s: if self.transfer_bytes_per_s > 0.0 {
@@ -72,7 +76,7 @@ impl NodeModel {
 
     /// Seconds from nothing to ready.
     pub fn ready_s(&self) -> f64 {
-        self.start_s + self.sync_s
+        self.start_s + if self.unbuilt { 0.0 } else { self.sync_s }
     }
 }
 

@@ -319,7 +319,7 @@ impl<'a, 'b> Control<'a, 'b> {
 
     /// What it took to come from one picture to another says how much the next one will take.
     fn built(&mut self, slot: usize, piece: u64, seconds: f64) -> Result<()> {
-        if self.seats[slot].new_picture && self.work.as_ref().is_some_and(|w| w.canvases.len() > 1) {
+        if self.seats[slot].new_picture {
             return self.feed(Input::Built(slot, piece, seconds));
         }
         Ok(())
@@ -384,6 +384,7 @@ impl<'a, 'b> Control<'a, 'b> {
         self.seats[slot].stage = Stage::Booting;
         self.seats[slot].rendering = false;
         self.seats[slot].picture = None;
+        self.seats[slot].built = false;
         self.seats[slot].trouble = Some(error.clone());
         // A dispatcher that has nothing more to hand out does not ask for anybody; a finish may.
         if self.dispatch.is_some() && !self.complete {
@@ -444,7 +445,12 @@ impl<'a, 'b> Control<'a, 'b> {
         let model = |seat: &Seat| {
             let model = super::meeting::model(seat);
             // Every picture has to be built, not only the first.
-            if several { NodeModel { sync_s: seat.build_s, ..model } } else { model }
+            let ready = seat.stage == Stage::Ready;
+            match (several, seat.built) {
+                (true, built) => NodeModel { sync_s: seat.build_s, unbuilt: ready && !built, ..model },
+                (false, false) if ready => NodeModel { sync_s: seat.build_s, unbuilt: true, ..model },
+                _ => model,
+            }
         };
         self.seats.iter().map(model).collect()
     }

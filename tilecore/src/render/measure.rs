@@ -63,6 +63,7 @@ impl Control<'_, '_> {
         let seat = &mut self.seats[slot];
         seat.sync_s += sync_s;
         seat.build_s = sync_s;
+        seat.built = true;
         (seat.rate, seat.fixed_s) = (Some(rate * self.meeting.scale), Some(fixed_s));
         // One slot maps the picture; the others need not wait for it.
         if self.meeting.map.is_none() && self.meeting.mapper.is_none() {

@@ -177,9 +177,9 @@ mod tests {
         let map = map(frame, &patches, &seconds, 0.1).unwrap();
         let at = |x, y| map.cost_of(Rect::new(x, y, 40, 40).unwrap());
         assert!(at(1400, 200) > 4.0 * at(300, 800), "{} {}", at(1400, 200), at(300, 800));
-        // A quarter of the picture costs eight times as much.
+        let share = patches.iter().filter(|(r, _)| hot(*r) > 1.0).count() as f64 / patches.len() as f64;
         let rate = rate_of_map(&patches, &seconds, 0.1, 256).unwrap();
-        assert!((rate / (3000.0 / 2.75) - 1.0).abs() < 0.15, "{rate}");
+        assert!((rate / (3000.0 / (1.0 + 7.0 * share)) - 1.0).abs() < 0.01, "{rate} {share}");
     }
 
     #[test]

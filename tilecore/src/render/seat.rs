@@ -47,6 +47,8 @@ pub(super) struct Seat {
     pub(super) sync_s: f64,
     /// Seconds of that which went into building the scene for rendering.
     pub(super) build_s: f64,
+    /// Whether small renders have built it.
+    pub(super) built: bool,
     pub(super) rate: Option<f64>,
     pub(super) fixed_s: Option<f64>,
     /// Small renders whose times are awaited.

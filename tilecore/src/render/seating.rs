@@ -67,6 +67,7 @@ impl Control<'_, '_> {
                 start_s: 0.0,
                 sync_s: 0.0,
                 build_s: 0.0,
+                built: false,
                 rate: None,
                 fixed_s: None,
                 patches: Vec::new(),

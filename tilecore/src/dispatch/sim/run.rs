@@ -86,6 +86,10 @@ impl PartialOrd for Timed {
     }
 }
 
+/// Of a share of an adaptive piece's samples, to this power it is the share of its time: seen on Blender 3.4.1 with 1024
+/// samples, of which 3 % took a quarter of the time.
+const FADING: f64 = 0.4;
+
 /// A slot while it runs.
 #[derive(Clone, Debug, Default)]
 struct Live {
@@ -359,6 +363,7 @@ impl Run<'_> {
         let cost = self.world.cost_of(piece.picture, piece.region);
         let switch = match self.live[slot].picture.replace(piece.picture) {
             Some(before) if before != piece.picture => node.model.sync_s,
+            None if node.model.unbuilt => node.model.sync_s,
             _ => 0.0,
         };
         let noise = if node.noise > 0.0 { self.chance.factor(node.noise) } else { 1.0 };
@@ -376,7 +381,10 @@ impl Run<'_> {
         }
         for i in 1..node.reports {
             let done = f64::from(i) / f64::from(node.reports);
-            self.at(node.done_at(now, fixed + rendering * done), Event::Report(slot, epoch, piece.id, done));
+            // With adaptive sampling (the only use of an overlap) the first samples take most of the time.
+            let by_then = if self.world.overlap.0 > 0 { done.powf(FADING) } else { done };
+            let at = node.done_at(now, fixed + rendering * by_then);
+            self.at(at, Event::Report(slot, epoch, piece.id, done));
         }
         self.at(node.done_at(now, fixed + rendering), Event::Rendered(slot, epoch, piece.id));
     }

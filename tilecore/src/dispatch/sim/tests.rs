@@ -13,6 +13,7 @@ fn node(i: usize, rate: f64) -> SimNode {
         known: true,
         start_s: 1.0,
         sync_s: 2.0,
+        unbuilt: false,
         transfer_bytes_per_s: 50e6,
         ..NodeModel::unknown(format!("n{i}"))
     })
