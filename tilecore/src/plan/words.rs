@@ -81,12 +81,18 @@ impl std::fmt::Display for Plan {
             if let Some(reason) = &node.left_out {
                 writeln!(f, "  left out: {reason}")?;
             } else {
-                let busy = self.seconds.map_or("?".into(), |_| format!("{:.1}s", node.busy_s));
-                writeln!(f, "  {:5.1}%  {:5}  {busy:>8}", 100.0 * node.share, node.tiles)?;
+                let share = 100.0 * node.share;
+                match self.seconds {
+                    Some(_) => writeln!(f, "  {share:5.1}%  {:5}  {:>7.1}s", node.tiles, node.busy_s)?,
+                    None => writeln!(f, "  {:>6}  {:>5}  {:>8}", "?", "?", "?")?,
+                }
             }
         }
-        let about = if self.seconds.is_some() { "" } else { "about " };
-        write!(f, "{about}{} tiles", self.pieces.len())?;
+        match self.tiles() {
+            Some(1) => f.write_str("1 tile")?,
+            Some(tiles) => write!(f, "{tiles} tiles")?,
+            None => f.write_str("tiles are cut as it turns out how long they take")?,
+        }
         if let Some(seconds) = self.seconds {
             write!(f, ", about {} together", time(seconds))?;
         }
@@ -94,5 +100,31 @@ impl std::fmt::Display for Plan {
             write!(f, ", {} on {name} alone", time(*seconds))?;
         }
         writeln!(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{NodeModel, Tiling, Work, plan};
+    use crate::geometry::Frame;
+
+    #[test]
+    fn tiles_that_nobody_can_count_yet_are_not_counted() {
+        let frame = Frame::new(1920, 1080).unwrap();
+        let table = |tiling, rate: f64| {
+            let model = NodeModel { rate, known: rate > 0.0, ..NodeModel::unknown("attic") };
+            plan(Work { tiling, ..Work::whole(frame) }, &[model]).unwrap().to_string()
+        };
+        let unknown = table(Tiling::Auto, 0.0);
+        assert!(unknown.ends_with("\ntiles are cut as it turns out how long they take\n"), "{unknown}");
+        assert!(
+            unknown.lines().nth(1).is_some_and(|l| l.split_whitespace().last() == Some("?")),
+            "{unknown}"
+        );
+        let grid = table(Tiling::Count(12), 0.0);
+        assert!(grid.ends_with("\n12 tiles\n"), "{grid}");
+        let known = table(Tiling::Auto, 1000.0);
+        assert!(known.contains(" tiles, about ") || known.contains("1 tile, about "), "{known}");
+        assert!(known.lines().nth(1).is_some_and(|l| l.ends_with('s')), "{known}");
     }
 }
