@@ -3,6 +3,8 @@
 //! All rectangles have their origin at the **top left**, as image files do. Blender's origin is the bottom left;
 //! only [`Border`] knows that.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -350,15 +352,92 @@ impl Grid {
 
 /// The parts of `area` that none of `covered` reaches, as rectangles that do not overlap.
 pub fn uncovered(area: Rect, covered: impl IntoIterator<Item = Rect>) -> Vec<Rect> {
-    covered
-        .into_iter()
-        .fold(vec![area], |left, hole| left.into_iter().flat_map(|r| r.without(hole)).collect())
+    let mut covered: Vec<Rect> = covered.into_iter().filter_map(|r| r.intersection(area)).collect();
+    covered.sort_unstable_by_key(|r| (r.y, r.x));
+    let mut edges: Vec<u32> = covered.iter().flat_map(|r| [r.y, r.bottom()]).collect();
+    edges.extend([area.y, area.bottom()]);
+    edges.sort_unstable();
+    edges.dedup();
+    let mut holes = Vec::new();
+    // Gaps of the strip above, with the row they begin at; and what reaches into this strip, from the left.
+    let mut open: Vec<(Range<u32>, u32)> = Vec::new();
+    let mut here: Vec<Rect> = Vec::new();
+    let mut next = covered.iter().peekable();
+    for y in edges {
+        let mut changed = here.len();
+        here.retain(|r| r.bottom() > y);
+        changed -= here.len();
+        while let Some(r) = next.next_if(|r| r.y == y) {
+            here.push(*r);
+            changed += 1;
+        }
+        let gaps = match y {
+            y if y == area.bottom() => Vec::new(),
+            _ if changed == 0 && !open.is_empty() => continue,
+            _ => {
+                here.sort_by_key(|r| r.x);
+                gaps(&here, area.x..area.right())
+            }
+        };
+        let mut still: Vec<(Range<u32>, u32)> = Vec::with_capacity(gaps.len());
+        let mut above = open.drain(..).peekable();
+        let close = |(gap, top): (Range<u32>, u32), holes: &mut Vec<Rect>| {
+            holes.push(Rect { x: gap.start, y: top, width: gap.end - gap.start, height: y - top });
+        };
+        for gap in gaps {
+            while let Some(gone) = above.next_if(|a| a.0.start < gap.start) {
+                close(gone, &mut holes);
+            }
+            match above.next_if(|a| a.0 == gap) {
+                Some(same) => still.push(same),
+                None => still.push((gap, y)),
+            }
+        }
+        above.for_each(|gone| close(gone, &mut holes));
+        open = still;
+    }
+    holes
+}
+
+/// What rectangles, ordered from the left, leave free of `span`.
+fn gaps(rects: &[Rect], span: Range<u32>) -> Vec<Range<u32>> {
+    let mut gaps = Vec::new();
+    let mut at = span.start;
+    for r in rects {
+        if r.x > at {
+            gaps.push(at..r.x);
+        }
+        at = at.max(r.right());
+    }
+    if at < span.end {
+        gaps.push(at..span.end);
+    }
+    gaps
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_left_is_what_cutting_one_by_one_leaves(
+            rects in prop::collection::vec((0u32..24, 0u32..24, 1u32..14, 1u32..14), 0..14),
+        ) {
+            let area = Rect::new(3, 2, 20, 17).unwrap();
+            let rects: Vec<Rect> = rects.into_iter().map(|(x, y, w, h)| Rect::new(x, y, w, h).unwrap()).collect();
+            let left = uncovered(area, rects.iter().copied());
+            for y in area.y..area.bottom() {
+                for x in area.x..area.right() {
+                    let pixel = Rect::new(x, y, 1, 1).unwrap();
+                    let free = !rects.iter().any(|r| r.contains(pixel));
+                    prop_assert_eq!(left.iter().filter(|r| r.contains(pixel)).count(), usize::from(free));
+                }
+            }
+            prop_assert!(left.iter().all(|r| area.contains(*r)));
+        }
+    }
 
     /// What Blender does with a border edge: float32 product, truncated. Cycles and the compositor of some versions
     /// round instead.

@@ -58,6 +58,8 @@ pub struct Request {
     pub roots: Vec<PathBuf>,
     /// Whether nodes with other Blender versions may take part.
     pub mixed_versions: bool,
+    /// Whether nodes that compute on another kind of device than the first one take no part (F14).
+    pub same_device: bool,
     /// Whether a frame that cannot be exact in tiles is cut all the same.
     pub force_tiles: bool,
 }
@@ -82,6 +84,7 @@ impl Request {
             allow_missing: false,
             roots: Vec::new(),
             mixed_versions: false,
+            same_device: false,
             force_tiles: false,
         }
     }

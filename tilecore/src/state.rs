@@ -5,6 +5,7 @@
 
 mod errand;
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -237,18 +238,21 @@ impl History {
 
     /// The finished tiles: every record whose file was not discarded later, the newest of those with one file name.
     pub fn tiles(&self) -> Vec<&TileRecord> {
-        let mut tiles: Vec<&TileRecord> = Vec::new();
-        for record in &self.records {
+        let mut newest = HashMap::new();
+        for (at, record) in self.records.iter().enumerate() {
             match record {
                 Record::Tile(tile) => {
-                    tiles.retain(|t| t.file != tile.file);
-                    tiles.push(tile);
+                    newest.insert(tile.file.as_str(), (at, tile));
                 }
-                Record::Discarded { file } => tiles.retain(|t| t.file != *file),
+                Record::Discarded { file } => {
+                    newest.remove(file.as_str());
+                }
                 _ => {}
             }
         }
-        tiles
+        let mut tiles: Vec<_> = newest.into_values().collect();
+        tiles.sort_unstable_by_key(|(at, _)| *at);
+        tiles.into_iter().map(|(_, tile)| tile).collect()
     }
 }
 
@@ -338,11 +342,17 @@ impl WorkDir {
                 .remedy("Choose an empty or a new directory with --work-dir."));
             }
         }
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("write", &path)?;
         let until = Instant::now() + GLANCE;
+        let mut open = OpenOptions::new();
+        let open = open.create(true).truncate(false).write(true);
+        let mut lock = open.open(&path).at("write", &path)?;
         let taken = loop {
             match lock.try_lock() {
+                // Who had it may have removed it as the last thing it did: a lock that nobody else can find is none.
+                Ok(()) if !is_at(&lock, &path) => {
+                    std::fs::create_dir_all(root).at("create", root)?;
+                    lock = open.open(&path).at("write", &path)?;
+                }
                 // Somebody may be looking whether it is taken: that takes microseconds.
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {
                     std::thread::sleep(Duration::from_millis(5));
@@ -457,6 +467,15 @@ impl WorkDir {
         // Two nodes may have rendered the same piece, and the run may have ended before one of them was discarded.
         let mut seen = std::collections::HashSet::new();
         sound.into_iter().filter(|tile| seen.insert((tile.picture, tile.region))).collect()
+    }
+}
+
+/// Whether an open file is the one that has this name.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), path.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
     }
 }
 

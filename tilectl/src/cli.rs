@@ -188,6 +188,9 @@ pub(crate) struct Render {
     /// Let nodes with different Blender versions work together; seams are likely
     #[arg(long)]
     pub(crate) mixed_versions: bool,
+    /// Leave out nodes that compute on another kind of device than the first one: no seams at the last bit
+    #[arg(long)]
+    pub(crate) same_device: bool,
     /// Let Blender forget the scene between tiles: slower, needs less memory
     #[arg(long)]
     pub(crate) no_persistent_data: bool,

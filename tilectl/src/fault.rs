@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use tilecore::Error;
 use tilecore::error::Kind;
 
+use crate::say;
+
 /// The exit code for a kind of error.
 pub(crate) fn code(kind: Kind) -> u8 {
     match kind {
@@ -16,15 +18,15 @@ pub(crate) fn code(kind: Kind) -> u8 {
 
 /// Says what is wrong and what to do.
 pub(crate) fn report(error: &Error) -> ExitCode {
-    eprintln!("tilectl: {}", sentence(&error.to_string()));
+    eprintln!("tilectl: {}", say::shown(&sentence(&error.to_string())));
     if let Some(hint) = error.hint() {
-        eprintln!("  {}", sentence(hint));
+        eprintln!("  {}", say::shown(&sentence(hint)));
     }
     if let Some(log) = error.process_log() {
         eprintln!("  The end of the log:");
         let lines: Vec<&str> = log.lines().collect();
         for line in &lines[lines.len().saturating_sub(20)..] {
-            eprintln!("  | {line}");
+            eprintln!("  | {}", say::shown(line));
         }
     }
     ExitCode::from(code(error.kind()))

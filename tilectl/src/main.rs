@@ -6,6 +6,7 @@ mod farm;
 mod fault;
 mod members;
 mod runner;
+mod say;
 mod serve;
 mod show;
 mod signals;

@@ -93,9 +93,9 @@ impl Cache {
         })
     }
 
-    /// Every entry.
+    /// Every entry that makes sense.
     pub fn entries(&self) -> impl Iterator<Item = &Measured> {
-        self.entries.values()
+        self.entries.keys().filter_map(|key| self.get(key))
     }
 
     /// Adds or replaces an entry.

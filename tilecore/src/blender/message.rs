@@ -197,6 +197,9 @@ pub struct Facts {
     pub format: String,
     /// `BW`, `RGB` or `RGBA`.
     pub color_mode: String,
+    /// What the files of its views have before the extension, where there are several.
+    #[serde(default)]
+    pub views: Vec<String>,
     /// Bits per channel, as Blender writes it.
     pub color_depth: String,
     /// What it takes to come out exact.

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::node::{Link, Received};
 
 /// Longest line that is accepted, bytes.
-const LINE: usize = 16 << 20;
+const LINE: usize = 4 << 20;
 /// Longest payload that is accepted, bytes.
 const PAYLOAD: u64 = 8 << 20;
 /// How much of a login shell's chatter is skipped before it is called endless, bytes.
-const CHATTER: usize = 1 << 20;
+pub(super) const CHATTER: usize = 1 << 20;
 
 /// One message of the worker: a line of JSON and the bytes that followed it.
 #[derive(Debug)]
@@ -86,8 +86,9 @@ impl Wire {
 
     /// Reads what the shell says after Blender ended: its exit code and the end of its log.
     fn ended(&mut self, wait: Duration) -> Error {
-        let wait = wait.max(Duration::from_secs(5));
-        let code = match self.line(wait) {
+        let until = Instant::now() + wait.max(Duration::from_secs(5));
+        let left = || until.saturating_duration_since(Instant::now());
+        let code = match self.line(left()) {
             Ok(Some(line)) => {
                 let mut words = line.split_ascii_whitespace().skip(2);
                 words.next().and_then(|code| code.parse::<i32>().ok())
@@ -96,8 +97,8 @@ impl Wire {
         };
         let end = format!("{} end", self.mark);
         let mut log = String::new();
-        while let Ok(Some(line)) = self.line(wait) {
-            if line == end || log.len() > 64 * 1024 {
+        while let Ok(Some(line)) = self.line(left()) {
+            if line == end || log.len() > 64 * 1024 || left().is_zero() {
                 break;
             }
             log.push_str(&line);
@@ -217,7 +218,7 @@ fn closed() -> Error {
     Error::node("the connection to the node was closed").remedy("It is tried again by itself.")
 }
 
-fn babble() -> Error {
+pub(super) fn babble() -> Error {
     Error::node("the node answered with something that is not tilectl's protocol")
         .remedy("Check what `blender=` points to on that node, and that its login shell starts nothing else.")
 }

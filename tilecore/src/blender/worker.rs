@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::boot;
 use super::message::{Hello, Spooled};
-use super::wire::{Message, Wire, printable};
+use super::wire::{CHATTER, Message, Wire, babble, printable};
 use crate::error::{Error, IoContext, Result};
 use crate::node::Node;
 use crate::spelling::closest;
@@ -95,36 +95,45 @@ impl Worker {
         on_wait: &mut dyn FnMut(&str) -> bool,
     ) -> Result<String> {
         let began = Instant::now();
+        // What the place says before its shell is there: a greeting, or why there will be none.
+        let mut chatter = Chatter::default();
         loop {
-            let line = match self.wire.line(Duration::from_millis(200)) {
-                Ok(Some(line)) => line,
-                Ok(None) if !on_wait(&self.wire.diagnosis()) => {
-                    return Err(Error::interrupted("stopped"));
-                }
-                Ok(None) if patience.is_none_or(|patience| began.elapsed() < patience) => continue,
-                Ok(None) => {
-                    let words = self.wire.diagnosis();
-                    return Err(Error::node(format!(
-                        "the shell on node {} said nothing for {} s",
-                        self.node,
-                        began.elapsed().as_secs()
-                    ))
-                    .remedy("Check that /bin/sh runs there when you log in by hand, or let it take longer with patience=SECONDS.")
-                        .log(words));
-                }
+            match self.wire.line(Duration::from_millis(200)) {
+                Ok(Some(line)) => match line.strip_prefix(mark) {
+                    Some(rest) => {
+                        let (word, rest) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
+                        let rest = printable(rest, 500);
+                        match word {
+                            "error" => return Err(self.shell_error(&rest)),
+                            word if word == wanted => return Ok(rest),
+                            _ => {}
+                        }
+                    }
+                    None => chatter.take(&line)?,
+                },
+                Ok(None) => {}
                 Err(e) => {
-                    let words = self.wire.diagnosis();
-                    return Err(e.log(words).within(&format!("the shell on node {} ended", self.node)));
+                    let words = chatter.and(&self.wire.diagnosis());
+                    return Err(e
+                        .log(words)
+                        .within(&format!("the shell on node {} ended", self.node))
+                        .remedy(
+                            "Log in there by hand and start /bin/sh: it must stay and read what you type.",
+                        ));
                 }
-            };
-            let Some(rest) = line.strip_prefix(mark) else { continue };
-            let mut words = rest.trim().splitn(2, ' ');
-            let (word, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            let rest = printable(rest, 500);
-            match word {
-                "error" => return Err(self.shell_error(&rest)),
-                word if word == wanted => return Ok(rest),
-                _ => {}
+            }
+            if !on_wait(&self.wire.diagnosis()) {
+                return Err(Error::interrupted("stopped"));
+            }
+            if patience.is_some_and(|patience| began.elapsed() >= patience) {
+                let words = chatter.and(&self.wire.diagnosis());
+                return Err(Error::node(format!(
+                    "the shell on node {} did not answer for {} s",
+                    self.node,
+                    began.elapsed().as_secs()
+                ))
+                .remedy("Check that /bin/sh runs there when you log in by hand, or let it take longer with patience=SECONDS.")
+                .log(words));
             }
         }
     }
@@ -147,28 +156,27 @@ impl Worker {
 
     fn first_words(&mut self, blender: &str, go_on: &mut dyn FnMut() -> bool) -> Result<Hello> {
         let until = Instant::now() + START;
+        let failed = format!("`{blender}` on node {} did not become a worker", self.node);
+        let remedy = "Check that it is Blender 3.4 or newer; start it there by hand with `-b --version`.";
         loop {
             match self.wire.message(Duration::from_millis(200)) {
                 Ok(Some(message)) if message.head["event"] == "hello" => {
-                    return serde_json::from_value(message.head).map_err(|_| self.nonsense());
+                    let mut hello: Hello =
+                        serde_json::from_value(message.head).map_err(|_| self.nonsense())?;
+                    // Both are shown, compared and put on record.
+                    for text in [&mut hello.version, &mut hello.hash] {
+                        *text = printable(text, 60);
+                    }
+                    return Ok(hello);
                 }
-                Ok(Some(_)) => {}
-                Ok(None) if Instant::now() < until && go_on() => {}
-                Ok(None) => {
-                    return Err(Error::node(format!(
-                        "`{blender}` on node {} did not become a worker",
-                        self.node
-                    ))
-                    .remedy(
-                        "Check that it is Blender 3.4 or newer; start it there by hand with `-b --version`.",
-                    )
-                    .fatal());
-                }
-                Err(e) => {
-                    return Err(e
-                        .within(&format!("`{blender}` on node {} did not become a worker", self.node))
-                        .fatal());
-                }
+                Ok(_) => {}
+                Err(e) => return Err(e.within(&failed).remedy(remedy).fatal()),
+            }
+            if !go_on() {
+                return Err(Error::interrupted("stopped"));
+            }
+            if Instant::now() > until {
+                return Err(Error::node(failed).remedy(remedy).fatal());
             }
         }
     }
@@ -368,6 +376,30 @@ impl Fetch {
                 Ok(true)
             }
         }
+    }
+}
+
+/// What a place says before its shell does.
+#[derive(Default)]
+struct Chatter {
+    /// The end of it.
+    kept: String,
+    length: usize,
+}
+
+impl Chatter {
+    fn take(&mut self, line: &str) -> Result<()> {
+        self.length += line.len() + 1;
+        if self.length > CHATTER {
+            return Err(babble());
+        }
+        self.kept = printable(&format!("{}\n{line}", self.kept), 2000);
+        Ok(())
+    }
+
+    /// With what came on the other way.
+    fn and(&self, diagnosis: &str) -> String {
+        format!("{}\n{diagnosis}", self.kept).trim().to_owned()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A child process's standard input and output as a link, and the end of a child that does not notice ours.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Link, Received};
 use crate::error::{Error, Result, reason};
 
 /// How much standard error is kept for messages, bytes.
 const KEPT: usize = 4096;
+/// How long what is sent may stay unread.
+const SEND_LIMIT: Duration = Duration::from_secs(60);
 
 /// A child process that leads to a shell.
 pub(super) struct Process {
@@ -65,6 +68,10 @@ impl Process {
             .spawn()
             .map_err(|e| cannot_start(program, &e))?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // What is not read shall not hold this side up for ever.
+        if let Some(Err(e)) = stdin.as_ref().map(|stdin| rustix::io::ioctl_fionbio(stdin, true)) {
+            return Err(cannot_start(program, &e.into()));
+        }
         let (sender, arrivals) = bounded(8);
         if let Some(mut stdout) = stdout {
             std::thread::spawn(move || {
@@ -119,11 +126,35 @@ fn cannot_start(program: &str, e: &std::io::Error) -> Error {
 }
 
 impl Link for Process {
-    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+    fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
         let gone =
             || Error::node("the shell on the node ended").remedy("See the node's log; it is tried again.");
         let stdin = self.stdin.as_mut().ok_or_else(gone)?;
-        stdin.write_all(bytes).and_then(|()| stdin.flush()).map_err(|_| gone())
+        let mut progress = Instant::now();
+        while !bytes.is_empty() {
+            match stdin.write(bytes) {
+                Ok(n @ 1..) => {
+                    bytes = &bytes[n..];
+                    progress = Instant::now();
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    let left = SEND_LIMIT.saturating_sub(progress.elapsed());
+                    if left.is_zero() {
+                        return Err(Error::node(format!(
+                            "the node has read nothing for {} s",
+                            SEND_LIMIT.as_secs()
+                        ))
+                        .remedy("It is tried again; `tilectl nodes check` shows whether the node is well."));
+                    }
+                    let left = Timespec { tv_sec: left.as_secs().cast_signed() + 1, tv_nsec: 0 };
+                    // Whatever it says, writing shows how things are.
+                    let _ = poll(&mut [PollFd::new(&*stdin, PollFlags::OUT)], Some(&left));
+                }
+                _ => return Err(gone()),
+            }
+        }
+        Ok(())
     }
 
     fn recv(&mut self, buffer: &mut [u8], wait: Duration) -> Result<Received> {

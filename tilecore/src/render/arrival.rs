@@ -1,11 +1,14 @@
 //! What comes from a node is checked against what was asked for before it counts.
 
+use std::io::Read;
 use std::path::Path;
 
-use super::slot::Tile;
+use super::format::Format;
+use super::slot::{FinishedFile, Tile};
 use crate::blender::{TileDone, TileFormat};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, IoContext, Kind, Result};
 use crate::geometry::Rect;
+use crate::stitch;
 
 /// Whether the worker's word about a tile fits the request.
 pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
@@ -36,6 +39,10 @@ pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
     if e.device != p.device.as_str() {
         return Err(wrong("device", p.device.as_str().into(), crate::blender::printable(&e.device, 40)));
     }
+    let most = most(p.format, tile.rendered.area());
+    if done.bytes > most {
+        return Err(wrong("file size", format!("at most {most} bytes"), done.bytes.to_string()));
+    }
     let sane = |s: f64| s.is_finite() && s >= 0.0;
     if !sane(done.seconds) || !sane(done.sync) || done.sync > done.seconds {
         return Err(wrong("clock", "a duration".into(), "nonsense".into()));
@@ -43,33 +50,58 @@ pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
     Ok(done)
 }
 
-/// Whether the file is an image of the right kind and size. Its bytes were already confirmed by their hash.
+/// Whether the file is an image of the right kind and size that can be stitched. Its bytes were already confirmed by
+/// their hash, which is the node's own word.
 pub(super) fn check(path: &Path, format: TileFormat, rendered: Rect) -> Result<()> {
-    let (width, height) = match format {
-        TileFormat::Png => {
-            let file = std::fs::File::open(path).at("read", path)?;
-            let reader =
-                png::Decoder::new(std::io::BufReader::new(file)).read_info().map_err(|_| not_image(path))?;
-            (u64::from(reader.info().width), u64::from(reader.info().height))
-        }
-        TileFormat::Exr => {
-            let meta = exr::meta::MetaData::read_from_file(path, false).map_err(|_| not_image(path))?;
-            let size = meta.headers.first().map(|h| h.layer_size).ok_or_else(|| not_image(path))?;
-            (size.width() as u64, size.height() as u64)
-        }
-    };
-    if (width, height) != (u64::from(rendered.width()), u64::from(rendered.height())) {
-        return Err(Error::render(format!(
-            "a tile came as {width}x{height} pixels instead of {}",
-            rendered.size()
-        ))
-        .remedy("It is rendered again; if this repeats, something in the scene changes the resolution while it renders.")
-        .retryable());
-    }
-    Ok(())
+    stitch::inspect(path, format, rendered).map_err(|e| match e.kind() {
+        // This machine cannot read its own disk.
+        Kind::Render if !path.exists() => e,
+        _ => Error::render(format!("a tile came that cannot be stitched: {e}"))
+            .remedy("It is rendered again; if this repeats, look after that node's memory and disk, or what in the scene changes while it renders.")
+            .retryable(),
+    })
 }
 
-fn not_image(path: &Path) -> Error {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    Error::render(format!("the tile {name} is not an image")).remedy("It is rendered again.").retryable()
+/// The most bytes that a file of so many pixels may have.
+pub(super) fn most(format: TileFormat, pixels: u64) -> u64 {
+    let per_pixel = match format {
+        // 16 bits a channel, stored as they are.
+        TileFormat::Png => 8 + 1,
+        // 32 bits a channel, and as many channels as passes can have.
+        TileFormat::Exr => 4 * 1024,
+    };
+    (16 << 20) + pixels.saturating_mul(per_pixel)
+}
+
+/// Whether what a finish made is one picture, or one of each view, and each begins as a picture of that format does.
+pub(super) fn picture(files: &[FinishedFile], format: Option<Format>, views: &[String]) -> Result<()> {
+    let wrong = |what: String| {
+        Error::render(format!("the finish made {what}"))
+            .remedy("It is done again on another node; `tilectl nodes check` shows whether they are well.")
+            .retryable()
+    };
+    let mut pictures: Vec<&FinishedFile> = files.iter().filter(|f| f.target.is_none()).collect();
+    pictures.sort_by(|a, b| a.suffix.cmp(&b.suffix));
+    if pictures.is_empty() {
+        return Err(wrong("no picture".into()));
+    }
+    if pictures.len() > 1 && pictures[0].suffix.is_empty()
+        || pictures.windows(2).any(|p| p[0].suffix == p[1].suffix)
+    {
+        return Err(wrong("several pictures of one name".into()));
+    }
+    for file in pictures {
+        // A digit in that place would make it the name of another frame.
+        let odd = file.suffix.starts_with(|c: char| c.is_ascii_digit());
+        if !file.suffix.is_empty() && (odd || !views.contains(&file.suffix)) {
+            return Err(wrong("a view that the scene does not have".into()));
+        }
+        let mut head = [0; 12];
+        let mut start = std::fs::File::open(&file.path).at("read", &file.path)?;
+        let length = start.read(&mut head).at("read", &file.path)?;
+        if !format.map_or(length > 0, |f| f.begins(&head[..length])) {
+            return Err(wrong("something that is no picture of its format".into()));
+        }
+    }
+    Ok(())
 }

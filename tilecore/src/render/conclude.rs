@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use super::Outcome;
+use super::arrival;
 use super::control::Control;
+use super::format::Format;
 use super::output;
 use super::seat::{Seat, Stage as Seated};
 use super::shot::Stage;
@@ -219,6 +221,7 @@ impl Control<'_, '_> {
                 picture: first.picture.clone(),
                 stitched: stitched.collect(),
                 format: this.written_as.map(|f| f.name().to_owned()),
+                most: arrival::most(TileFormat::Exr, first.frame.area()),
                 into: work.dir.root().join(format!("finished-{shot}")),
             };
             if nans > 0 {
@@ -296,6 +299,9 @@ impl Control<'_, '_> {
         let Some((at, since)) = found else { return Ok(Some(report)) };
         match report {
             Report::Finished(files) => {
+                if let Err(error) = self.is_made(at, &files) {
+                    return self.hear_finish(slot, Report::Refused(error));
+                }
                 let finish = self.closing.finishes.swap_remove(at);
                 self.closing.took = Some(self.clock() - since);
                 self.deliver(&finish, files)?;
@@ -315,6 +321,15 @@ impl Control<'_, '_> {
             }
             other => Ok(Some(other)),
         }
+    }
+
+    /// Whether what came is what a finish makes of its shot.
+    fn is_made(&self, finish: usize, files: &[FinishedFile]) -> Result<()> {
+        let shot = self.work.as_ref().and_then(|w| w.shots.get(self.closing.finishes.get(finish)?.shot));
+        let facts = shot.and_then(|shot| self.meeting.facts.iter().find(|f| f.scene == shot.scene));
+        let own = facts.and_then(|f| Format::named(f.needs.format.as_deref().unwrap_or("PNG")));
+        let format = shot.and_then(|s| s.written_as).or(own);
+        arrival::picture(files, format, facts.map_or(&[], |f| f.views.as_slice()))
     }
 
     /// A finish failed here; another slot may do better.

@@ -211,6 +211,11 @@ impl<'a, 'b> Control<'a, 'b> {
 
     /// Reaches the nodes and finds out what there is to do.
     fn meet(&mut self) -> Result<()> {
+        if self.request.scripts {
+            let text =
+                "Scripts and drivers in the .blend may do anything on every node: --allow-scripts is set.";
+            self.emit(Event::Warning { text: text.to_owned() });
+        }
         for slot in 0..self.seats.len() {
             self.boot(slot);
         }
@@ -253,6 +258,7 @@ impl<'a, 'b> Control<'a, 'b> {
             }
             Err(_) => self.feed(Input::Tick)?,
         }
+        self.mind_the_scout();
         self.change_members()?;
         if self.told.elapsed() >= TICK {
             self.told = Instant::now();

@@ -60,6 +60,21 @@ impl Format {
         Self::ALL.iter().find(|f| f.2.iter().any(|e| e.eq_ignore_ascii_case(extension))).map(|f| f.0)
     }
 
+    /// Whether a file of this format may begin with `head`, its first twelve bytes.
+    pub(super) fn begins(self, head: &[u8]) -> bool {
+        match self {
+            Format::Png => head.starts_with(b"\x89PNG\r\n\x1a\n"),
+            Format::Jpeg => head.starts_with(b"\xff\xd8\xff"),
+            Format::Tiff => [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|m| head.starts_with(*m)),
+            Format::Webp => head.starts_with(b"RIFF") && head.ends_with(b"WEBP"),
+            Format::OpenExr | Format::OpenExrMultilayer => head.starts_with(b"v/1\x01"),
+            Format::Bmp => head.starts_with(b"BM"),
+            Format::Hdr => head.starts_with(b"#?"),
+            // It begins with its header's numbers.
+            Format::Targa => head.len() == 12,
+        }
+    }
+
     /// Whether files of this format carry the extension.
     pub fn has_extension(self, extension: &str) -> bool {
         Self::ALL.iter().any(|f| f.0 == self && f.2.iter().any(|e| e.eq_ignore_ascii_case(extension)))

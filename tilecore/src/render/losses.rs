@@ -18,6 +18,16 @@ impl Control<'_, '_> {
         if error.kind() == Kind::Input && self.work.is_none() {
             return Err(error);
         }
+        // A node that cannot be measured may render all the same: its tiles will tell how fast it is.
+        if self.seats[slot].stage == Stage::Measuring && !self.seats[slot].patches.is_empty() {
+            self.seats[slot].patches.clear();
+            if self.meeting.mapper == Some(slot) {
+                self.meeting.mapper = None;
+            }
+            let text = format!("{} could not be measured: {error}", self.seats[slot].name);
+            self.emit(Event::Warning { text });
+            return self.measured(slot);
+        }
         self.lost_for_good(slot, &error)
     }
 

@@ -11,6 +11,9 @@ use crate::error::Result;
 use crate::plan::CostMap;
 use crate::state::now;
 
+/// By how much the first patches of a picture may misjudge it.
+const FURTHEST: f64 = 100.0;
+
 impl Control<'_, '_> {
     /// Begins to measure a slot that is set up, where that serves a purpose and is not known already.
     pub(super) fn measure(&mut self, slot: usize) -> Result<()> {
@@ -80,8 +83,12 @@ impl Control<'_, '_> {
         self.measured(slot)
     }
 
-    /// Every slot was measured at the same few places; the map knows how they compare with the rest.
+    /// Every slot was measured at the same few places; the map knows how they compare with the rest. It is the word of
+    /// one slot about all: one that is beyond what pictures are like counts for nothing.
     fn correct_rates(&mut self, scale: f64) {
+        if !(1.0 / FURTHEST..=FURTHEST).contains(&scale) {
+            return;
+        }
         self.meeting.scale = scale;
         for slot in 0..self.seats.len() {
             if let Some(rate) = self.seats[slot].rate.as_mut() {
@@ -100,7 +107,7 @@ impl Control<'_, '_> {
     }
 
     fn remembered(&self, slot: usize) -> Option<Measured> {
-        let cache = Cache::load(self.options.bench.as_ref()?);
+        let cache = Cache::load(self.options.bench.as_ref().filter(|_| !self.options.afresh)?);
         cache.get(&self.key(slot)?).cloned()
     }
 

@@ -3,7 +3,9 @@
 //! The first slot that is up is the scout: it opens the scene, lists its files and says what it needs. The others
 //! receive the files as soon as they are known.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -25,6 +27,10 @@ use crate::sync::{self, Inputs, Roots, Survey};
 
 /// Steps from library to library.
 const SURVEYS: u32 = 64;
+/// How long the first scout may be silent while another slot waits, seconds; every next one has twice that.
+const PATIENCE_S: f64 = 30.0;
+/// Other scenes that a scene's compositor may read.
+const SCENES: usize = 64;
 /// Bytes of a tile's file per pixel, for the forecast only.
 const PNG_PIXEL: f64 = 3.0;
 const EXR_PIXEL: f64 = 12.0;
@@ -36,9 +42,14 @@ pub(super) struct Meeting {
     settled: bool,
     /// Which of them may be sent.
     roots: Roots,
+    /// Whether all nodes that the run began with are this machine.
+    pub(super) here: bool,
     /// How often the scene was looked through for files.
     surveys: u32,
     scout: Option<usize>,
+    /// When the scout last said anything, and how long it may be silent while another slot waits, seconds.
+    scouted: Instant,
+    patience_s: f64,
     /// Facts of the scenes asked for, then of the others that their compositors read.
     pub(super) facts: Vec<Facts>,
     pub(super) canvases: Vec<Canvas>,
@@ -63,10 +74,13 @@ impl Meeting {
         let inputs = Arc::new(Inputs::of_blend(&request.blend)?);
         Ok(Self {
             roots: if here { Roots::anywhere() } else { Roots::of(inputs.blend(), &request.roots)? },
+            here,
             inputs,
             settled: false,
             surveys: 0,
             scout: None,
+            scouted: Instant::now(),
+            patience_s: PATIENCE_S,
             facts: Vec::new(),
             canvases: Vec::new(),
             shots: Vec::new(),
@@ -78,6 +92,27 @@ impl Meeting {
             scale: 1.0,
             mapper: None,
         })
+    }
+
+    /// Why the scene's files may not go to other machines, if they may not: while all nodes were this machine, nobody
+    /// asked.
+    pub(super) fn kept_here(&self, request: &Request) -> Result<Option<String>> {
+        if !self.here {
+            return Ok(None);
+        }
+        let roots = Roots::of(self.inputs.blend(), &request.roots)?;
+        let outside = self
+            .inputs
+            .files
+            .iter()
+            .skip(1)
+            .find(|f| f.path.canonicalize().map_or(true, |real| !roots.admit(&real)));
+        Ok(outside.map(|file| {
+            format!(
+                "the scene uses {}, which lies outside its own folder or is hidden; run it again with --root for that folder.",
+                self.inputs.label(file)
+            )
+        }))
     }
 
     /// The planner's view of what is not finished.
@@ -134,6 +169,15 @@ impl Control<'_, '_> {
     }
 
     pub(super) fn met_report(&mut self, slot: usize, report: Report) -> Result<()> {
+        // What was on its way from a slot that has been told to start over.
+        if self.seats[slot].stage == Stage::Booting
+            && !matches!(report, Report::Queued(_) | Report::Booted(..))
+        {
+            return Ok(());
+        }
+        if self.meeting.scout == Some(slot) {
+            self.meeting.scouted = Instant::now();
+        }
         match report {
             Report::Queued(words) => {
                 self.queued(slot, words);
@@ -242,6 +286,7 @@ impl Control<'_, '_> {
             if open {
                 if !self.meeting.settled {
                     self.meeting.scout = Some(slot);
+                    self.meeting.scouted = Instant::now();
                 }
                 self.open(slot);
             }
@@ -320,10 +365,16 @@ impl Control<'_, '_> {
         Ok(())
     }
 
-    fn looked(&mut self, slot: usize, facts: Facts) -> Result<()> {
-        if self.meeting.facts.len() > 64 + self.request.scenes.len() {
-            return Err(Error::input("the compositor reads more than 64 scenes"));
+    fn looked(&mut self, slot: usize, mut facts: Facts) -> Result<()> {
+        if self.meeting.facts.len() > SCENES + self.request.scenes.len()
+            || facts.needs.pictures.len() > SCENES
+        {
+            return Err(Error::input(format!("the compositor reads more than {SCENES} scenes")).remedy(
+                "Have it read fewer, or render with --tile-format png, which leaves the compositor out.",
+            ));
         }
+        let mut seen = HashSet::new();
+        facts.needs.pictures.retain(|p| seen.insert(p.scene.clone()));
         self.meeting.facts.push(facts);
         self.look(slot)
     }
@@ -370,6 +421,34 @@ impl Control<'_, '_> {
     pub(super) fn measured(&mut self, slot: usize) -> Result<()> {
         self.meeting.ready.get_or_insert_with(Instant::now);
         self.ready(slot)
+    }
+
+    /// A scout that says nothing any more, while another slot could look, starts over behind that one.
+    pub(super) fn mind_the_scout(&mut self) {
+        let Some(slot) = self.meeting.scout.filter(|_| self.meeting.canvases.is_empty()) else { return };
+        let busy = matches!(self.seats[slot].stage, Stage::Opening | Stage::Looking);
+        let other = self.seats.iter().any(|s| s.stage == Stage::Waiting);
+        let patience = self.meeting.patience_s.max(3.0 * self.seats[slot].start_s);
+        let silent = self.meeting.scouted.elapsed().as_secs_f64();
+        if !busy || !other || silent < patience {
+            return;
+        }
+        self.meeting.patience_s = 2.0 * patience;
+        let seat = &mut self.seats[slot];
+        seat.stage = Stage::Booting;
+        seat.sync_s = 0.0;
+        seat.given_up.store(true, Ordering::Relaxed);
+        let node = seat.name.clone();
+        self.emit(Event::Lost {
+            slot,
+            node,
+            reason: format!(
+                "it has said nothing about the scene for {silent:.0} s, and another node looks instead"
+            ),
+            remedy: None,
+            again_in: 0.0,
+        });
+        self.scout_again(slot);
     }
 
     /// The scout is gone: another one looks.

@@ -97,6 +97,8 @@ pub struct Options {
     pub measure: bool,
     /// Where measurements are kept between runs; nowhere when absent.
     pub bench: Option<PathBuf>,
+    /// Whether what is kept there is measured all the same.
+    pub afresh: bool,
     /// Render only these regions of the first picture, which do not overlap, and leave them as tiles.
     pub only: Option<Vec<Rect>>,
     /// Changes to who takes part while it runs.
@@ -124,6 +126,7 @@ impl Options {
             preview: false,
             measure: false,
             bench: None,
+            afresh: false,
             only: None,
             roster: Roster::new(),
         }

@@ -53,8 +53,13 @@ pub(super) fn beside(picture: &Path, target: &str) -> Result<PathBuf> {
     let mut place = picture.as_os_str().to_owned();
     place.push(".outputs");
     let mut place = PathBuf::from(place);
+    let folder = place.clone();
     for part in target.split(['/', '\\']).map(clean).filter(|p| !p.is_empty()) {
         place.push(part);
+    }
+    if place == folder || place.is_dir() {
+        return Err(Error::render("a File Output node has no name for its file")
+            .remedy("Name the slots of the compositor's File Output nodes in the scene."));
     }
     let folder = place.parent().unwrap_or(Path::new(".")).to_owned();
     std::fs::create_dir_all(&folder).at("create", &folder)?;
@@ -63,12 +68,14 @@ pub(super) fn beside(picture: &Path, target: &str) -> Result<PathBuf> {
 
 /// One name without anything that leads elsewhere, hides, or means something to a shell or terminal.
 fn clean(name: &str) -> String {
-    let name: String = name
-        .chars()
-        .map(|c| if c.is_control() || ":*?\"<>|/\\".contains(c) { '_' } else { c })
-        .take(120)
-        .collect();
-    name.trim_start_matches('.').trim().to_owned()
+    let name: String =
+        name.chars().map(|c| if c.is_control() || ":*?\"<>|/\\".contains(c) { '_' } else { c }).collect();
+    // As long as file names may be on any file system, less what is added for drafts.
+    let mut end = name.len().min(200);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].trim_start_matches('.').trim().to_owned()
 }
 
 /// Puts `file` at `target`, atomically and durably, across file systems too.
@@ -103,6 +110,9 @@ mod tests {
         ] {
             assert_eq!(beside(&picture, target).unwrap(), dir.path().join("a.png.outputs").join(place));
         }
+        assert!(beside(&picture, "...").is_err() && beside(&picture, "render").is_err());
+        let long = beside(&picture, &"\u{1f600}".repeat(120)).unwrap();
+        assert_eq!(long.file_name().unwrap().len(), 200);
         assert_eq!(with_suffix(&picture, "_L"), dir.path().join("a_L.png"));
         assert_eq!(with_suffix(&picture, "/../x"), dir.path().join("a_.._x.png"));
     }

@@ -12,7 +12,7 @@ use super::slot::{Order, Slot};
 use crate::dispatch::{Input, SlotId};
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::node::Node;
+use crate::node::{Node, Place};
 
 impl Control<'_, '_> {
     /// One thread per slot of all nodes.
@@ -22,13 +22,31 @@ impl Control<'_, '_> {
                 return Err(Error::input(format!("two nodes are called `{}`", node.name()))
                     .remedy("Give one of them another name with name=…."));
             }
-            self.seat(node)?;
+            if !self.is_of_another_kind(node) {
+                self.seat(node)?;
+            }
         }
         if self.seats.is_empty() {
             return Err(Error::input("no node takes part")
                 .remedy("Name one with --node, for example --node local, or enable one in the config."));
         }
         Ok(())
+    }
+
+    /// Whether a node is left out for what it computes on, and if so says it.
+    fn is_of_another_kind(&mut self, node: &Arc<dyn Node>) -> bool {
+        let (mine, first) = (node.spec().device, self.seats.first().map_or(node.spec().device, |s| s.device));
+        let other = self.request.same_device && mine != first;
+        if other {
+            let text = format!(
+                "{} takes no part: it computes on {}, the first node on {}, and --same-device keeps to one kind.",
+                node.name(),
+                mine.as_str(),
+                first.as_str()
+            );
+            self.emit(Event::Warning { text });
+        }
+        other
     }
 
     /// One thread per slot of a node; nothing is connected yet.
@@ -39,6 +57,7 @@ impl Control<'_, '_> {
         for number in 0..spec.slots {
             let index = self.seats.len();
             let (orders, inbox) = unbounded();
+            let given_up = Arc::default();
             let name =
                 if spec.slots > 1 { format!("{}#{}", spec.name, number + 1) } else { spec.name.clone() };
             let slot = Slot {
@@ -49,6 +68,7 @@ impl Control<'_, '_> {
                 orders: inbox,
                 reports: self.reporting.clone(),
                 abort: Arc::clone(&self.abort),
+                given_up: Arc::clone(&given_up),
             };
             let thread = std::thread::Builder::new()
                 .name(format!("slot {name}"))
@@ -61,6 +81,7 @@ impl Control<'_, '_> {
                 device: spec.device,
                 threads: spec.threads,
                 orders,
+                given_up,
                 stage: Stage::Booting,
                 queued: false,
                 hello: None,
@@ -100,7 +121,10 @@ impl Control<'_, '_> {
         changes.extend(std::iter::from_fn(|| self.options.roster.next()));
         for change in changes {
             match change {
-                other if self.dispatch.is_none() && !matches!(other, Change::Add(_)) => {
+                // A node elsewhere may be added only when it is known which files it would get.
+                other
+                    if self.dispatch.is_none() && !matches!(&other, Change::Add(_) if !self.meeting.here) =>
+                {
                     self.deferred.push(other);
                 }
                 Change::Add(node) => self.add(&node)?,
@@ -116,6 +140,16 @@ impl Control<'_, '_> {
     }
 
     fn add(&mut self, node: &Arc<dyn Node>) -> Result<()> {
+        if self.is_of_another_kind(node) {
+            return Ok(());
+        }
+        // Files went to this machine alone so far; what may leave it is another question.
+        if let (false, Some(text)) =
+            (node.spec().place == Place::Local, self.meeting.kept_here(self.request)?)
+        {
+            self.emit(Event::Warning { text: format!("{} does not join: {text}", node.name()) });
+            return Ok(());
+        }
         // One that left may be back.
         let present = |s: &Seat| s.stage != Stage::Off && self.nodes[s.node].name() == node.name();
         if self.seats.iter().any(present) {

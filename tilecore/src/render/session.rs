@@ -17,6 +17,12 @@ use crate::sync::{self, Hashes, Inputs, Survey};
 /// answers even while Cycles renders; it can be held up while Blender builds a scene.
 const SILENCE: Duration = Duration::from_secs(90);
 
+/// How long a tile's file may stand still on its way, whatever else the worker says meanwhile.
+const STILL: Duration = Duration::from_secs(120);
+
+/// Most files that a finish may make: pictures, views, and what File Output nodes write.
+const RESULTS: usize = 4096;
+
 /// Patience with what may build the scene: opening, setting up, probing, finishing.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -32,6 +38,8 @@ struct Fetching {
     tile: Tile,
     done: TileDone,
     part: PathBuf,
+    /// When its last bytes came.
+    moved: Instant,
 }
 
 /// How a session ends in order.
@@ -75,6 +83,9 @@ impl<'a> Session<'a> {
             if self.slot.aborted() {
                 return Ok(End::Stopped);
             }
+            if self.slot.given_up() {
+                return Ok(End::Reboot(Duration::ZERO));
+            }
             let busy = self.running.is_some() || self.fetching.is_some();
             let order = if busy {
                 match self.slot.orders.try_recv() {
@@ -110,7 +121,11 @@ impl<'a> Session<'a> {
     fn listen(&mut self, wait: Duration) -> Result<()> {
         if let Some(message) = self.worker.poll(wait)? {
             self.heard = Instant::now();
-            return self.hear(&message);
+            self.hear(&message)?;
+        }
+        if self.fetching.as_ref().is_some_and(|f| f.moved.elapsed() > STILL) {
+            return Err(Error::node(format!("node {} stopped sending", self.slot.node.name()))
+                .remedy("It is tried again; `tilectl nodes check` shows whether the node is well."));
         }
         let silent = self.heard.elapsed();
         if silent > SILENCE {
@@ -128,7 +143,8 @@ impl<'a> Session<'a> {
         if let Some(fetching) = self.fetching.as_mut() {
             match fetching.fetch.take(self.worker, message) {
                 Ok(true) => return self.fetched(),
-                Ok(false) => {}
+                Ok(false) if message.payload.is_empty() => {}
+                Ok(false) => fetching.moved = Instant::now(),
                 Err(e) => {
                     if let Some(f) = self.fetching.take() {
                         let _ = std::fs::remove_file(&f.part);
@@ -170,6 +186,9 @@ impl<'a> Session<'a> {
     fn next_while_fetching(&mut self, tile: Tile, done: TileDone) -> Result<()> {
         while self.fetching.is_some() {
             self.listen(Duration::from_millis(25))?;
+            if self.slot.aborted() {
+                return Ok(());
+            }
         }
         match self.slot.orders.recv_timeout(Duration::from_millis(20)) {
             // That can take long, and the tile shall not wait for it.
@@ -181,7 +200,7 @@ impl<'a> Session<'a> {
         let file = Spooled { name: done.name.clone(), bytes: done.bytes, sha256: done.sha256.clone() };
         let job = self.job();
         let fetch = Fetch::begin(self.worker, &job, &file, &part)?;
-        self.fetching = Some(Fetching { fetch, tile, done, part });
+        self.fetching = Some(Fetching { fetch, tile, done, part, moved: Instant::now() });
         Ok(())
     }
 
@@ -213,7 +232,7 @@ impl<'a> Session<'a> {
 
     fn obey(&mut self, order: Order) -> Result<()> {
         let slot = self.slot;
-        let mut go_on = || !slot.aborted();
+        let mut go_on = || slot.goes_on();
         let outcome = match order {
             Order::Render(tile) => return self.render(*tile),
             Order::Cancel(piece) => return self.cancel(piece),
@@ -246,6 +265,10 @@ impl<'a> Session<'a> {
             }
         };
         self.heard = Instant::now();
+        if slot.given_up() {
+            self.end = Some(End::Reboot(Duration::ZERO));
+            return Ok(());
+        }
         match outcome {
             Ok(report) => self.slot.report(report),
             Err(e) if e.kind() == Kind::Node && e.is_retryable() => return Err(e),
@@ -264,10 +287,10 @@ impl<'a> Session<'a> {
             {
                 slot.report(Report::Sending(sent, of, meter.per_second(sent)));
             }
-            !slot.aborted()
+            slot.goes_on()
         })?;
         self.worker
-            .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
+            .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || slot.goes_on())?;
         Ok(began.elapsed().as_secs_f64())
     }
 
@@ -275,7 +298,7 @@ impl<'a> Session<'a> {
     fn survey(&mut self, order: &FilesOrder) -> Result<Survey> {
         let slot = self.slot;
         let request = json!({"scenes": order.scenes, "frames": order.frames});
-        let listing = self.worker.call("files", request, Some(LONG), &mut || !slot.aborted())?;
+        let listing = self.worker.call("files", request, Some(LONG), &mut || slot.goes_on())?;
         let mut hashes = Hashes::open();
         let mut meter = Meter::default();
         let (worker, mut lost) = (&mut *self.worker, None);
@@ -285,7 +308,7 @@ impl<'a> Session<'a> {
             }
             // Gigabytes take a while: the other side may want a sign of life.
             lost = worker.poll(Duration::ZERO).err();
-            lost.is_none() && !slot.aborted()
+            lost.is_none() && slot.goes_on()
         });
         hashes.save();
         lost.map_or(survey, Err)
@@ -309,7 +332,7 @@ impl<'a> Session<'a> {
             .collect::<Result<Vec<_>>>()?;
         let request = json!({"picture": picture, "job": self.job(), "patches": patches, "seconds": seconds});
         self.cold = false;
-        let times: Times = self.worker.call("probe", request, Some(LONG), &mut || !slot.aborted())?;
+        let times: Times = self.worker.call("probe", request, Some(LONG), &mut || slot.goes_on())?;
         Ok(Report::Probed(times.seconds))
     }
 
@@ -341,7 +364,7 @@ impl<'a> Session<'a> {
         }
         let slot = self.slot;
         let job = self.job();
-        let mut go_on = || !slot.aborted();
+        let mut go_on = || slot.goes_on();
         let spool: Spool = self.worker.call("spool", json!({"job": job}), None, &mut go_on)?;
         let mut adopted = Vec::new();
         for file in spool.tiles {
@@ -349,7 +372,9 @@ impl<'a> Session<'a> {
                 .and_then(|piece| work::tile(&order.canvases, order.overlap, &order.tiles, piece, slot.index))
                 .filter(|tile| tile.name == file.name && !order.closed.contains(&tile.piece.picture));
             let Some(tile) = tile else { continue };
-            if order.have.contains(&tile.name) {
+            if order.have.contains(&tile.name)
+                || file.bytes > arrival::most(tile.picture.format, tile.rendered.area())
+            {
                 continue;
             }
             let part = tile.into.with_extension(format!("{}.part", slot.index));
@@ -388,7 +413,7 @@ impl<'a> Session<'a> {
             suffix: Option<String>,
         }
         let slot = self.slot;
-        let mut go_on = || !slot.aborted();
+        let mut go_on = || slot.goes_on();
         let files = order
             .stitched
             .iter()
@@ -396,11 +421,19 @@ impl<'a> Session<'a> {
             .collect::<Result<Vec<_>>>()?;
         let stitched: Vec<Value> =
             order.stitched.iter().zip(&files).map(|((scene, _), file)| json!([scene, file.sha256])).collect();
-        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_| !slot.aborted())?;
+        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_| slot.goes_on())?;
         let job = self.job();
         let request =
             json!({"picture": order.picture, "stitched": stitched, "format": order.format, "job": job});
         let made: Made = self.worker.call("finish", request, Some(LONG), &mut go_on)?;
+        if made.files.len() > RESULTS || made.files.iter().any(|f| f.bytes > order.most) {
+            return Err(Error::render(format!(
+                "node {} says that the finish made more than it can",
+                slot.node.name()
+            ))
+            .remedy("It is done again on another node.")
+            .retryable());
+        }
         let mut finished = Vec::new();
         for (index, file) in made.files.into_iter().enumerate() {
             let mut path = order.into.clone().into_os_string();

@@ -98,6 +98,8 @@ pub(super) struct FinishOrder {
     /// Scene name and stitched file.
     pub(super) stitched: Vec<(String, PathBuf)>,
     pub(super) format: Option<String>,
+    /// The most bytes that a result may have.
+    pub(super) most: u64,
     /// What the results are called here, with a number after it.
     pub(super) into: PathBuf,
 }
@@ -155,6 +157,8 @@ pub(super) struct Slot {
     pub(super) reports: Sender<(usize, Report)>,
     /// Set when everything has to end at once.
     pub(super) abort: Arc<AtomicBool>,
+    /// Set when nobody waits any more for what it does now: it is to start over.
+    pub(super) given_up: Arc<AtomicBool>,
 }
 
 impl Slot {
@@ -208,6 +212,16 @@ impl Slot {
 
     pub(super) fn aborted(&self) -> bool {
         self.abort.load(Ordering::Relaxed)
+    }
+
+    /// Whether to go on with what takes long.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.aborted() && !self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is to start over; said once.
+    pub(super) fn given_up(&self) -> bool {
+        self.given_up.swap(false, Ordering::Relaxed)
     }
 
     /// One Blender's life.

@@ -13,6 +13,7 @@ mod exr;
 mod filter;
 mod header;
 mod holes;
+mod inspect;
 mod layout;
 pub mod loose;
 mod output;
@@ -35,6 +36,7 @@ use crate::geometry::{Frame, Rect, uncovered};
 
 pub use exr::{ExrOptions, Packing, exr};
 pub use holes::Holes;
+pub(crate) use inspect::inspect;
 pub use segment::Compression;
 
 /// One file and what it contributes to the frame.

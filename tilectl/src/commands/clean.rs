@@ -46,7 +46,7 @@ pub(crate) fn run(args: &cli::Clean) -> Result<ExitCode> {
         return Err(Error::interrupted("stopped"));
     }
     if args.json {
-        println!("{}", serde_json::to_string(&all).unwrap_or_default());
+        println!("{}", crate::say::json(&all));
     }
     Ok(if all.iter().all(|c| c.trouble.is_none()) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &cli::NodesDiscover) -> Result<ExitCode> {
         check(&mut found, &options)?;
     }
     if args.json {
-        println!("{}", serde_json::to_string(&found).unwrap_or_default());
+        println!("{}", crate::say::json(&found));
         return Ok(ExitCode::SUCCESS);
     }
     show(&found);

@@ -46,7 +46,7 @@ fn check(args: &cli::NodesQuery) -> Result<ExitCode> {
         return Err(Error::interrupted("stopped"));
     }
     if args.json {
-        println!("{}", serde_json::to_string(&all).unwrap_or_default());
+        println!("{}", crate::say::json(&all));
     } else {
         for health in &all {
             println!("{}", line(health, width));
@@ -139,7 +139,7 @@ fn facts(health: &Health) -> String {
 fn list(args: &cli::NodesQuery) -> Result<ExitCode> {
     let farm = Farm::new(&args.asked(), None, None)?;
     if args.json {
-        println!("{}", serde_json::to_string(&farm.specs).unwrap_or_default());
+        println!("{}", crate::say::json(&farm.specs));
         return Ok(ExitCode::SUCCESS);
     }
     let width = farm.specs.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &cli::Plan) -> Result<ExitCode> {
         draw(&plan, path)?;
     }
     if args.output_style.json {
-        println!("{}", serde_json::to_string(&plan).unwrap_or_default());
+        println!("{}", crate::say::json(&plan));
     } else {
         print!("{plan}");
         if args.output_style.verbose {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &cli::Plan) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reaches the nodes and measures them on the scene; `afresh` forgets what was measured before.
+/// Reaches the nodes and measures them on the scene; `afresh` measures what is known already, too.
 pub(crate) fn measured(
     request: &tilecore::job::Request,
     farm: &Farm,
@@ -56,7 +56,8 @@ pub(crate) fn measured(
     let options = Options {
         names,
         measure: true,
-        bench: Cache::default_path().filter(|_| !afresh),
+        bench: Cache::default_path(),
+        afresh,
         ..Options::new(scratch.path().join("picture.png"))
     };
     let cancel = Cancel::new();

@@ -83,7 +83,7 @@ fn list(args: &cli::QueueList) -> Result<()> {
     if args.json {
         let all: Vec<_> =
             jobs.iter().map(|j| serde_json::json!({"state": state(j, running), "job": j})).collect();
-        println!("{}", serde_json::to_string(&all).unwrap_or_default());
+        println!("{}", crate::say::json(&all));
         return Ok(());
     }
     for job in &jobs {

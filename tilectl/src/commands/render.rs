@@ -36,6 +36,7 @@ pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) 
     let request = Request {
         persistent: !args.no_persistent_data && defaults.persistent_data != Some(false),
         mixed_versions: args.mixed_versions || defaults.mixed_versions == Some(true),
+        same_device: args.same_device,
         ..request(&args.scene, &args.tiling, defaults)?
     };
     let target = Target::new(&request, args.output.as_deref(), args.scene.frames.is_some())?;
@@ -56,6 +57,7 @@ pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) 
         preview: args.serve.is_some(),
         measure: false,
         bench: tilecore::bench::Cache::default_path(),
+        afresh: false,
         only: None,
         roster: Roster::new(),
         format: args.format.as_deref().map(str::parse).transpose()?,

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tilecore::Result;
 
 use crate::cli;
+use crate::say;
 use crate::show::{Countdown, duration};
 use crate::standing::{Stage, Standing, Watched};
 
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
     }
     let standing = job.standing()?;
     if args.json {
-        println!("{}", serde_json::to_string(&standing).unwrap_or_default());
+        println!("{}", crate::say::json(&standing));
     } else {
         println!("{}", line(&standing));
     }
@@ -44,7 +45,7 @@ fn watch(job: &mut Watched, json: bool) -> Result<ExitCode> {
         }
         let Some(standing) = &last else { continue };
         if json && changed {
-            println!("{}", serde_json::to_string(standing).unwrap_or_default());
+            println!("{}", crate::say::json(standing));
         } else if !json {
             let to_go = left.show(began.elapsed().as_secs_f64(), standing.left.filter(|_| changed));
             bar.show(standing, to_go, changed);
@@ -103,10 +104,14 @@ fn shares(standing: &Standing) -> String {
 
 /// All of it in one line.
 fn line(standing: &Standing) -> String {
+    say::shown(&words(standing))
+}
+
+fn words(standing: &Standing) -> String {
     let tiles = if standing.tiles == 1 { "tile" } else { "tiles" };
     let mut text = format!(
         "{} frame {}{}, {}: {:.1} % in {} {tiles}{}",
-        standing.scene,
+        say::name(&standing.scene),
         standing.frame,
         if standing.pictures > 1 {
             format!(" and others, {} of {} pictures written", standing.pictures_done, standing.pictures)

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &cli::Verify) -> Result<ExitCode> {
     show.end();
     let verdict = verdict?;
     if args.output_style.json {
-        println!("{}", serde_json::to_string(&verdict).unwrap_or_default());
+        println!("{}", crate::say::json(&verdict));
     } else {
         let places = if check.whole {
             "the whole frame".into()

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tilecore::events::Event;
 
 use super::{Countdown, Show, bytes, duration};
+use crate::say;
 
 pub(crate) struct Lines {
     verbose: bool,
@@ -80,6 +81,10 @@ impl Show for Lines {
 
 /// The line for an event, if it is worth one.
 pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<String> {
+    words(event, names, verbose).map(|text| say::shown(&text))
+}
+
+fn words(event: &Event, names: &[String], verbose: bool) -> Option<String> {
     let name = |slot: &usize| names.get(*slot).map_or("?", String::as_str);
     Some(match event {
         Event::Queued { node, words, .. } if words.is_empty() => format!("{node}: waits for its shell"),
@@ -99,9 +104,10 @@ pub(crate) fn line(event: &Event, names: &[String], verbose: bool) -> Option<Str
             format!("{}: scene open after {}", name(slot), duration(*seconds))
         }
         Event::Scene { scene, camera, engine, size, frame, samples, tile_format, overlap, reasons } => {
+            let scene = say::name(scene);
             let mut text = format!("{scene}, frame {frame}, {size}, {engine}, {samples} samples");
             if let Some(camera) = camera {
-                text += &format!(", through {camera}");
+                text += &format!(", through {}", say::name(camera));
             }
             if verbose {
                 text += &format!("; {tile_format} tiles with {overlap} px overlap");

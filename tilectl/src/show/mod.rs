@@ -44,11 +44,9 @@ struct Json;
 
 impl Show for Json {
     fn event(&mut self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            let mut out = std::io::stdout().lock();
-            // Nobody reads any more: the render goes on all the same.
-            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-        }
+        let mut out = std::io::stdout().lock();
+        // Nobody reads any more: the render goes on all the same.
+        let _ = writeln!(out, "{}", crate::say::json(event)).and_then(|()| out.flush());
     }
 }
 

@@ -15,6 +15,7 @@ import files_of_scene
 import finish
 import needs
 import progress
+import reads
 import store
 import tiles
 import timing
@@ -117,6 +118,7 @@ class Stage:
             "border": self.border_of(r),
             "path": r.filepath,
             "format": image.file_format,
+            "views": [view.file_suffix for view in reads.active_views(scene)] if r.use_multiview else [],
             "color_mode": image.color_mode,
             "color_depth": image.color_depth,
             "needs": needs.needs(scene),

@@ -22,6 +22,8 @@ const PACKET: u32 = 32 << 10;
 const KEPT: usize = 4096;
 /// Sending fails when nothing could be sent for this long.
 const SEND_LIMIT: Duration = Duration::from_secs(60);
+/// How long to wait for the reason why a shell ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// After waiting so long in silence the server is asked for a sign of life; after the limit it is dead.
 const SILENCE: Duration = Duration::from_secs(15);
 const SILENCE_LIMIT: Duration = Duration::from_secs(75);
@@ -194,6 +196,15 @@ impl Link for Shell {
 
     fn diagnosis(&mut self) -> String {
         self.drain();
+        // How the shell ended may be told only after its output has.
+        let until = Instant::now() + LAST_WORDS;
+        while self.channel.eof() && self.channel.wait_close().is_err() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.wait(left, true).is_err() {
+                break;
+            }
+            self.drain();
+        }
         let mut text = String::from_utf8_lossy(&self.tail).into_owned();
         if let Some(signal) = self.channel.exit_signal().ok().and_then(|end| end.exit_signal) {
             if !text.is_empty() && !text.ends_with('\n') {

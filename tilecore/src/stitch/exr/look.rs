@@ -45,6 +45,24 @@ pub(in super::super) fn look(part: &Part, show: &mut dyn FnMut(Rect, &[u8])) -> 
     Ok(())
 }
 
+/// Unpacks all of a tile, and keeps nothing.
+pub(in super::super) fn inspect(part: &Part) -> Result<()> {
+    let meta = header::open(&part.path, part.rendered.size())?.meta_data().clone();
+    let pixel = meta
+        .headers
+        .first()
+        .map_or(0, |h| h.channels.list.iter().map(|c| c.sample_type.bytes_per_sample()).sum());
+    let mut tile = Tile::open(part, &meta)?;
+    let mut end = part.region.y();
+    while end < part.region.bottom() {
+        end = end.saturating_add(LINES).min(part.region.bottom());
+        for packed in tile.take(end)? {
+            unpack(packed, part, &meta, &[], pixel)?;
+        }
+    }
+    Ok(())
+}
+
 /// Red, green, blue and alpha of the first Combined pass; alpha may be missing.
 fn combined(channels: &ChannelList) -> Option<[Option<Place>; 4]> {
     let mut places = [None; 4];

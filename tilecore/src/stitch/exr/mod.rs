@@ -17,7 +17,7 @@ use std::path::Path;
 
 use ::exr::prelude::Compression;
 
-pub(super) use look::look;
+pub(super) use look::{inspect, look};
 
 use super::{Holes, Part, Summary, check, refuse_holes};
 use crate::error::Result;
