@@ -342,6 +342,8 @@ mod tests {
                 start_s: 1.0,
                 sync_s: 1.0,
                 rate,
+                fixed_s: None,
+                bytes_per_s: None,
                 at: 2.0,
             })
         };

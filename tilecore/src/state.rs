@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, IoContext, Result};
 use crate::geometry::Rect;
 use crate::job::Identity;
+use crate::plan::Cells;
 
 pub use errand::{Errand, is_running};
 
@@ -71,6 +72,12 @@ pub struct NodeRecord {
     pub sync_s: f64,
     /// Measured rate, cost units per second.
     pub rate: Option<f64>,
+    /// Measured seconds that a tile costs besides its pixels.
+    #[serde(default)]
+    pub fixed_s: Option<f64>,
+    /// Measured bytes per second from it to here.
+    #[serde(default)]
+    pub bytes_per_s: Option<f64>,
     /// When, seconds since 1970.
     pub at: f64,
 }
@@ -107,6 +114,8 @@ pub enum Record {
         /// When.
         at: f64,
     },
+    /// Where the picture was expected to be costly, in what was planned.
+    Costs(Cells),
     /// A tile is on disk.
     Tile(TileRecord),
     /// A tile's file is no longer part of the picture.

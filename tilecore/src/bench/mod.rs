@@ -36,6 +36,9 @@ pub struct Measured {
     pub fixed_s: f64,
     /// Pixels of average cost per second at the job's samples.
     pub rate: f64,
+    /// Bytes per second from the slot to here, where tiles told.
+    #[serde(default)]
+    pub bytes_per_s: Option<f64>,
     /// Where the picture is costly, if that was measured.
     pub map: Option<Cells>,
     /// When, seconds since 1970.
@@ -143,6 +146,7 @@ mod tests {
             sync_s: 2.0,
             fixed_s: 0.1,
             rate: 1000.0,
+            bytes_per_s: None,
             map: None,
             at,
         }

@@ -300,7 +300,10 @@ impl<'a, 'b> Control<'a, 'b> {
                 self.free(slot)?;
                 self.feed(Input::Rendered(slot, tile, seconds))
             }
-            Report::Stored(tile, done) => self.stored(slot, &tile, done),
+            Report::Stored(tile, done, seconds) => {
+                self.seats[slot].delivered(done.bytes, seconds);
+                self.stored(slot, &tile, done)
+            }
             Report::Cancelled(tile) => {
                 self.emit(Event::Cancelled { slot, tile });
                 self.free(slot)?;
@@ -489,6 +492,9 @@ impl<'a, 'b> Control<'a, 'b> {
             alone: plan.alone.as_ref().map(|a| a.1),
             at: now(),
         })?;
+        if let Some(map) = &self.meeting.map {
+            work.dir.append(&Record::Costs(map.cells().clone()))?;
+        }
         let seed = u64::from_str_radix(&work.identity.id()[..16], 16).unwrap_or(0);
         self.emit(Event::Planned { tiles: self.planned, seconds: plan.seconds, table: plan.to_string() });
         self.dispatch =
@@ -525,6 +531,8 @@ impl<'a, 'b> Control<'a, 'b> {
                 start_s: seat.start_s,
                 sync_s: seat.sync_s,
                 rate: seat.rate,
+                fixed_s: seat.fixed_s,
+                bytes_per_s: seat.bytes_per_s,
                 at: now(),
             }))?;
         }

@@ -25,6 +25,7 @@ impl Control<'_, '_> {
         if let Some(known) = self.remembered(slot) {
             let seat = &mut self.seats[slot];
             (seat.rate, seat.fixed_s) = (Some(known.rate), Some(known.fixed_s));
+            seat.bytes_per_s = known.bytes_per_s.filter(|b| b.is_finite() && *b > 1.0);
             // That of then, less what it took to open the file.
             seat.build_s = (known.sync_s - seat.sync_s).max(0.0);
             if self.meeting.map.is_none() {
@@ -129,6 +130,7 @@ impl Control<'_, '_> {
                 sync_s: seat.sync_s,
                 fixed_s,
                 rate,
+                bytes_per_s: seat.bytes_per_s,
                 map: self.meeting.map.as_ref().map(|m| m.cells().clone()),
                 at: now(),
             },

@@ -151,6 +151,7 @@ pub(super) fn model(seat: &Seat) -> NodeModel {
         rate: seat.rate.unwrap_or(0.0),
         known: seat.rate.is_some(),
         fixed_s: seat.fixed_s.unwrap_or(plan::USUAL_FIXED_S),
+        transfer_bytes_per_s: seat.bytes_per_s.unwrap_or(f64::INFINITY),
         ..NodeModel::unknown(seat.name.clone())
     }
 }

@@ -34,6 +34,10 @@ pub(super) enum Stage {
 /// Losses in a row before planning until nobody counts on a slot any more.
 const LOSSES: u32 = 3;
 
+/// A file of so many bytes, or that takes so many seconds, tells how fast a link is.
+const ENOUGH: u64 = 1 << 20;
+const LONG_S: f64 = 0.5;
+
 /// One slot as the loop sees it.
 pub(super) struct Seat {
     pub(super) name: String,
@@ -56,6 +60,8 @@ pub(super) struct Seat {
     pub(super) built: bool,
     pub(super) rate: Option<f64>,
     pub(super) fixed_s: Option<f64>,
+    /// Bytes per second from it to here, where a tile was large or slow enough to tell.
+    pub(super) bytes_per_s: Option<f64>,
     /// Small renders whose times are awaited.
     pub(super) patches: Patches,
     /// Losses in a row before anything was rendered.
@@ -79,6 +85,15 @@ impl Seat {
     /// Whether it could not be reached and nobody counts on it.
     pub(super) fn is_away(&self) -> bool {
         self.losses >= LOSSES
+    }
+
+    /// A tile's file came in so many seconds. What is small and quick tells of the way there and back, not of the
+    /// link; of what tells, the best counts, because links are shared.
+    pub(super) fn delivered(&mut self, bytes: u64, seconds: f64) {
+        if bytes >= ENOUGH || seconds >= LONG_S {
+            let rate = bytes as f64 / seconds.max(1e-6);
+            self.bytes_per_s = Some(self.bytes_per_s.map_or(rate, |known| known.max(rate)));
+        }
     }
 
     /// Gives an order; a slot whose thread is gone takes none, and its loss has been reported.

@@ -91,6 +91,7 @@ impl Control<'_, '_> {
                 built: false,
                 rate: None,
                 fixed_s: None,
+                bytes_per_s: None,
                 patches: Vec::new(),
                 losses: 0,
                 held: false,

@@ -38,6 +38,8 @@ struct Fetching {
     tile: Tile,
     done: TileDone,
     part: PathBuf,
+    /// When it was asked for.
+    begun: Instant,
     /// When its last bytes came.
     moved: Instant,
 }
@@ -200,12 +202,13 @@ impl<'a> Session<'a> {
         let file = Spooled { name: done.name.clone(), bytes: done.bytes, sha256: done.sha256.clone() };
         let job = self.job();
         let fetch = Fetch::begin(self.worker, &job, &file, &part)?;
-        self.fetching = Some(Fetching { fetch, tile, done, part, moved: Instant::now() });
+        self.fetching = Some(Fetching { fetch, tile, done, part, begun: Instant::now(), moved: Instant::now() });
         Ok(())
     }
 
     fn fetched(&mut self) -> Result<()> {
-        let Some(Fetching { tile, done, part, .. }) = self.fetching.take() else { return Ok(()) };
+        let Some(Fetching { tile, done, part, begun, .. }) = self.fetching.take() else { return Ok(()) };
+        let took = begun.elapsed().as_secs_f64();
         let stored = arrival::check(&part, tile.picture.format, tile.rendered).and_then(|()| {
             std::fs::rename(&part, &tile.into).at("write", &tile.into)?;
             tile.into.parent().map_or(Ok(()), crate::state::sync_dir)
@@ -213,7 +216,7 @@ impl<'a> Session<'a> {
         match stored {
             Ok(()) => {
                 let name = done.name.clone();
-                self.slot.report(Report::Stored(Box::new(tile), done));
+                self.slot.report(Report::Stored(Box::new(tile), done, took));
                 let job = self.job();
                 self.worker.send("drop", json!({"job": job, "names": [name]}), &[])?;
             }

@@ -123,7 +123,8 @@ pub(super) enum Report {
     Sample(u64, u32, u32),
     /// Piece, and the seconds that went into building the scene.
     Rendered(u64, f64, f64),
-    Stored(Box<Tile>, TileDone),
+    /// And the seconds its file took on its way.
+    Stored(Box<Tile>, TileDone, f64),
     Cancelled(u64),
     Failed(u64, Error),
     Finished(Vec<FinishedFile>),

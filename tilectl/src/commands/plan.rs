@@ -26,8 +26,13 @@ pub(crate) fn run(args: &cli::Plan) -> Result<ExitCode> {
         if args.output_style.verbose {
             for node in &plan.nodes {
                 let m = &node.model;
+                let link = if m.transfer_bytes_per_s.is_finite() {
+                    format!(", sends {}/s", show::bytes(m.transfer_bytes_per_s as u64))
+                } else {
+                    String::new()
+                };
                 println!(
-                    "{}: start {:.1} s, sync {:.1} s, {:.0} pixels/s, {:.2} s a tile besides",
+                    "{}: start {:.1} s, sync {:.1} s, {:.0} pixels/s, {:.2} s a tile besides{link}",
                     m.name, m.start_s, m.sync_s, m.rate, m.fixed_s
                 );
             }
