@@ -3,31 +3,12 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use support::blender::Blender;
+use support::impostor::{impostor, node};
 use support::program::World;
 use support::{processes, scene};
-
-/// A program that stands where Blender should and does one thing wrong.
-fn impostor(world: &World, wrong: &str) -> PathBuf {
-    let path = world.at(&format!("blender {wrong}").replace(' ', "-"));
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/impostor.py");
-    let text = format!("#!/bin/sh\nexec python3 '{}' '{wrong}'\n", script.display());
-    std::fs::write(&path, text).unwrap();
-    let made = std::process::Command::new("chmod").arg("+x").arg(&path).status().unwrap();
-    assert!(made.success());
-    path
-}
-
-fn node(world: &World, name: &str, wrong: &str) -> String {
-    format!(
-        "local,name={name},cache={},blender={}",
-        world.at(name).display(),
-        impostor(world, wrong).display()
-    )
-}
 
 fn render(nodes: &[String], more: &[&str]) -> Vec<String> {
     let scene = scene("plain").display().to_string();

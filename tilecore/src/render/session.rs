@@ -202,7 +202,8 @@ impl<'a> Session<'a> {
         let file = Spooled { name: done.name.clone(), bytes: done.bytes, sha256: done.sha256.clone() };
         let job = self.job();
         let fetch = Fetch::begin(self.worker, &job, &file, &part)?;
-        self.fetching = Some(Fetching { fetch, tile, done, part, begun: Instant::now(), moved: Instant::now() });
+        self.fetching =
+            Some(Fetching { fetch, tile, done, part, begun: Instant::now(), moved: Instant::now() });
         Ok(())
     }
 

@@ -37,9 +37,7 @@ pub(crate) fn run(args: &cli::Plan) -> Result<ExitCode> {
                 );
             }
         }
-        if let (Some(together), Some((name, alone))) = (plan.seconds, &plan.alone) {
-            println!("{}", limits(together, name, *alone, &plan));
-        }
+        println!("{}", plan.limit);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -72,23 +70,6 @@ pub(crate) fn measured(
     let plan = render::plan(request, &farm.nodes()?, &options, &cancel, &mut |event| show.event(&event));
     show.end();
     plan
-}
-
-/// What holds the render up, in words.
-fn limits(together: f64, name: &str, alone: f64, plan: &Plan) -> String {
-    let ready = plan.nodes.iter().map(|n| n.model.ready_s()).fold(0.0, f64::max);
-    let busy = plan.nodes.iter().map(|n| n.busy_s).fold(0.0, f64::max);
-    if plan.nodes.len() == 1 {
-        "One node renders everything: its rate is the limit.".to_owned()
-    } else if ready > busy {
-        "Starting Blender and building the scene take longer than the tiles: more nodes would not help."
-            .to_owned()
-    } else {
-        format!(
-            "{:.1} times as fast as {name} alone; the rates of the nodes are the limit.",
-            alone / together.max(1e-9)
-        )
-    }
 }
 
 /// The tiles over what they cost.

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary takes in all of it and uses some of it")]
 
 pub mod blender;
+pub mod impostor;
 pub mod nodes;
 pub mod picture;
 pub mod processes;

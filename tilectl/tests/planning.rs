@@ -1,0 +1,94 @@
+//! What a render would do, and what is known of the nodes, through the program.
+
+mod support;
+
+use support::blender::Blender;
+use support::impostor::node;
+use support::picture::{Picture, assert_same};
+use support::program::World;
+use support::scene;
+
+fn words(command: &str, nodes: &[String], more: &[&str]) -> Vec<String> {
+    let scene = scene("plain").display().to_string();
+    let mut words = vec![command.to_owned(), scene, "--frame".to_owned(), "1".to_owned()];
+    words.extend(nodes.iter().flat_map(|node| ["--node".to_owned(), node.clone()]));
+    words.extend(more.iter().map(|w| (*w).to_owned()));
+    words
+}
+
+#[test]
+fn a_plan_says_who_does_what_and_why() {
+    let world = World::new();
+    let nodes = ["desk", "attic"].map(|name| node(&world, name, "nothing"));
+    let ended = world.run(words("plan", &nodes, &["-v", "-o", "plan.png"])).expect(0);
+    let said = &ended.stdout;
+    assert!(said.contains("pixels/s") && said.contains("share") && said.contains("busy"), "{said}");
+    // 64 x 48 pixels are not worth two nodes, and it says so.
+    assert!(
+        said.contains("left out: ") && said.contains("renders everything: its speed is the limit."),
+        "{said}"
+    );
+    assert!(said.contains("a tile besides"), "-v shows each figure: {said}");
+    let drawn = Picture::read(&world.at("plan.png"));
+    assert_eq!((drawn.width, drawn.height), (64, 48));
+    let plan = &world.run(words("plan", &nodes, &["--json", "--tiles", "4"])).expect(0).json()[0];
+    assert_eq!(plan["nodes"].as_array().map(Vec::len), Some(2));
+    assert_eq!(plan["pieces"].as_array().map(Vec::len), Some(4));
+    assert!(plan["nodes"][0]["model"]["rate"].as_f64().is_some_and(|rate| rate > 0.0));
+    assert!(plan["limit"].as_str().is_some_and(|limit| !limit.is_empty()));
+    assert!(!world.at("plain_0001.png").exists());
+}
+
+#[test]
+fn what_a_bench_measures_is_kept_shown_and_cleared() {
+    let world = World::new();
+    let nodes = ["desk", "attic"].map(|name| node(&world, name, "nothing"));
+    let kept = world.home().join(".cache/tilectl/bench.ron");
+    let show = || world.run(["bench", "--show"]).expect(0).stdout;
+    assert_eq!(show(), "");
+    world.run(words("bench", &nodes, &[])).expect(0);
+    let shown = show();
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(shown.contains("desk") && shown.contains("attic") && shown.contains("plain.blend"), "{shown}");
+    // The built-in scene is the same one every time.
+    for _ in 0..2 {
+        let built_in: Vec<&str> = ["bench", "--node", &nodes[0], "--node", &nodes[1]].to_vec();
+        world.run(built_in).expect(0);
+    }
+    assert_eq!(show().lines().count(), 4);
+    // Damaged or of another version, it is as good as none.
+    let sound = std::fs::read_to_string(&kept).unwrap();
+    for bad in [
+        "\u{0}\u{1b}not a cache".to_owned(),
+        sound.replace("version:1", "version:999"),
+        sound[..sound.len() / 2].to_owned(),
+        sound.replace("rate:", "rate:-"),
+    ] {
+        std::fs::write(&kept, bad).unwrap();
+        assert_eq!(show(), "");
+        world.run(words("plan", &nodes, &[])).expect(0);
+    }
+    assert_eq!(show().lines().count(), 2);
+    world.run(["bench", "--clear"]).expect(0);
+    assert_eq!(show(), "");
+}
+
+#[test]
+fn a_picture_of_one_pixel_is_the_same_on_one_node_and_two() {
+    let blender = Blender::of_the_tests();
+    let wanted = blender
+        .reference(&scene("plain"))
+        .resolution(4, 4)
+        .python("import bpy; bpy.context.scene.render.resolution_percentage = 25")
+        .png();
+    let world = World::new();
+    let spec = |name: &str| format!("local,name={name},blender={}", blender.program.display());
+    let size = ["--resolution", "4x4", "--percentage", "25"];
+    for nodes in [vec![spec("a")], vec![spec("a"), spec("b")]] {
+        let more: Vec<&str> = size.iter().chain(&["--fresh", "-o", "dot.png"]).copied().collect();
+        world.run(words("render", &nodes, &more)).expect(0);
+        assert_same(&world.at("dot.png"), &wanted);
+        let dot = Picture::read(&world.at("dot.png"));
+        assert_eq!((dot.width, dot.height), (1, 1));
+    }
+}
