@@ -17,25 +17,41 @@ use support::root;
 struct Project {
     dir: tempfile::TempDir,
     textures: usize,
+    /// Files that show in the picture, of the project of caches.
+    files: Vec<String>,
 }
 
 impl Project {
     fn make(blender: &Blender) -> Self {
+        let (dir, said) = Self::script(blender, None);
+        let textures = said.lines().find_map(|l| l.strip_prefix("textures: ")?.parse().ok());
+        let textures = textures.unwrap_or_else(|| panic!("the project was not made:\n{said}"));
+        Self { dir, textures, files: Vec::new() }
+    }
+
+    fn of_caches(blender: &Blender) -> Self {
+        let (dir, said) = Self::script(blender, Some("caches"));
+        let files: Vec<String> =
+            said.lines().filter_map(|l| Some(l.strip_prefix("file: ")?.to_owned())).collect();
+        assert!(files.len() > 10, "the project was not made:\n{said}");
+        Self { dir, textures: 0, files }
+    }
+
+    /// Its directory, and what the script said.
+    fn script(blender: &Blender, name: Option<&str>) -> (tempfile::TempDir, String) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let out = Command::new(&blender.program)
             .args(["-b", "--factory-startup", "-noaudio", "--python-exit-code", "9", "-P"])
             .arg(root().join("fixtures/scenes/project.py"))
             .arg("--")
             .arg(dir.path())
+            .args(name)
             .stdin(Stdio::null())
             .output()
             .expect("Blender can be started");
         let said = String::from_utf8_lossy(&out.stdout).into_owned();
-        let textures = said.lines().find_map(|l| l.strip_prefix("textures: ")?.parse().ok());
-        let textures = textures.unwrap_or_else(|| {
-            panic!("the project was not made:\n{said}\n{}", String::from_utf8_lossy(&out.stderr))
-        });
-        Self { dir, textures }
+        assert!(out.status.success(), "{said}\n{}", String::from_utf8_lossy(&out.stderr));
+        (dir, said)
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -223,6 +239,42 @@ fn missing_files_are_named_before_anything_renders() {
         .any(|e| e["event"] == "warning" && e["text"].as_str().is_some_and(|t| t.contains("udim.1002.png")));
     assert!(warned, "{}", allowed.stdout);
     assert_same(&world.at("out.png"), &project.reference(&blender, "pink.png"));
+}
+
+#[test]
+fn fonts_movies_volumes_and_caches_make_the_same_picture_far_away() {
+    let blender = Blender::newest();
+    let project = Project::of_caches(&blender);
+    let wanted = project.reference(&blender, "wanted.png");
+    let farm = Farm::start();
+    let blind = blind(&blender, &project, &farm.world.work());
+    let nodes = farm.nodes(&format!("blender={}", blind.display()));
+    let mut all = nodes.clone();
+    all.extend(["--root".to_owned(), project.at("").display().to_string()]);
+    farm.world.run(render(&project.shot(), &all)).expect(0);
+    assert_same(&farm.world.at("out.png"), &wanted);
+
+    // What a USD file names is bound to the project's folders like everything else.
+    fs::remove_file(farm.world.at("out.png")).expect("it was written");
+    let lib = ["--root".to_owned(), project.at("lib").display().to_string()];
+    let refused = farm.world.run(render(&project.shot(), &[nodes, lib.to_vec()].concat())).expect(2);
+    for name in ["shared/payload.usda", "shared/absolute.usda", "shared/smoke_0007.vdb"] {
+        assert!(refused.stderr.contains(name), "{name} is named in:\n{}", refused.stderr);
+    }
+    assert!(refused.stderr.contains("--root") && !farm.world.at("out.png").exists(), "{}", refused.stderr);
+
+    // Each of them is missed; but without the library nobody knows of its picture, and of a clip any frame will do.
+    let missed: Vec<&String> =
+        project.files.iter().filter(|f| !f.starts_with("lib/") && !f.contains("clips/t.")).collect();
+    for name in &missed {
+        let path = project.at(name);
+        fs::rename(&path, path.with_extension("away")).expect("it was there");
+    }
+    let refused = farm.world.run(render(&project.shot(), &all)).expect(2);
+    for name in missed {
+        let name = name.strip_prefix("shot/").unwrap_or(name);
+        assert!(refused.stderr.contains(name), "{name} is named in:\n{}", refused.stderr);
+    }
 }
 
 #[test]

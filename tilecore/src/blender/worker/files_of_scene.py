@@ -9,7 +9,8 @@ import posixpath
 import bpy
 
 import names
-from references import MAY, MUST, NOT, ORIGINAL, Reference, animates_frames, reachable, set_to, tree_of
+from references import (CHANGED, MAY, MUST, NOT, ORIGINAL, USD, Reference, UsdFiles, animates_frames, reachable, set_to,
+                        tree_of)
 
 FLUID_FOLDERS = ["config", "data", "noise", "mesh", "particles", "guiding"]
 FLUID_ENDINGS = [".uni", ".vdb", ".raw", ".gz", ".obj"]
@@ -25,6 +26,7 @@ class Walk:
         self.used = reachable(scenes)
         self.found = []
         self.notes = []
+        self.usd = UsdFiles(tree)
 
     def need(self, owner):
         return MUST if owner in self.used else NOT
@@ -194,6 +196,11 @@ class Walk:
         self.add(what, cache, cache.filepath, need, set_to(cache, "filepath"), files)
         for layer in getattr(cache, "layers", ()):
             self.add(what, cache, layer.filepath, need, set_to(layer, "filepath"))
+        if need == MUST and self.usd.wanted and cache.filepath.lower().endswith(USD):
+            path = self.here(names.absolute(cache.filepath, self.blend_of(cache)))
+            found, notes = self.usd.follow(what, path, cache.is_sequence)
+            self.found += found
+            self.notes += notes
 
     def clips(self):
         shown = {node.clip for owner in self.used if tree_of(owner) is not None for node in tree_of(owner).nodes
@@ -351,6 +358,7 @@ def listing(tree, scene, frames):
 def remap(tree, changes):
     """Points references elsewhere: each change is [which .blend, what stands there, where it is below `tree`]."""
     ORIGINAL.clear()
+    CHANGED.clear()
     places = {}
     for blend, raw, parts in changes:
         place = posixpath.join(tree, *(names.from_wire(part) for part in parts))
@@ -373,6 +381,7 @@ def remap(tree, changes):
         if not any(apply(reference) for reference in libraries if reference is not None):
             break
     walk = Walk(tree, list(bpy.data.scenes), [])
+    walk.usd.wanted = any(blend.lower().endswith(USD) for blend, _ in places)
     walk.data()
     for reference in walk.found:
         apply(reference)
