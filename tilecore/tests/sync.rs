@@ -6,7 +6,7 @@
 mod processes;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,10 +37,11 @@ impl Bench {
         self.at("cache").join(name)
     }
 
-    /// A worker on this machine that keeps its files here. `run` names it.
+    /// A worker on this machine that keeps its files here. `run` names it. It picks nothing at random to read again.
     fn worker(&self, run: &str) -> Worker {
         let mut spec = NodeSpec::new("n", Place::Local);
         spec.cache_dir = Some(self.at("cache").display().to_string());
+        spec.env.insert("TILECTL_REREAD".into(), "0".into());
         spec.blender = std::env::var("TILECTL_TEST_BLENDER").ok();
         let node = from_spec(&spec, &SshOptions::new(self.dir.path(), "nobody")).unwrap();
         Worker::start(node.as_ref(), run, None, &mut || true).unwrap().worker
@@ -65,6 +66,25 @@ impl Bench {
     /// Where the store keeps a file.
     fn stored(&self, file: &InputPath) -> PathBuf {
         self.cache("store").join(&file.sha256[..2]).join(&file.sha256)
+    }
+
+    /// Waits until all are sealed: until then every worker reads a file once more before it uses it.
+    fn sealed(&self, inputs: &Inputs) {
+        // A file's last line in `stamps` tells the time its inode last changed.
+        let sealed = |file: &InputPath| {
+            let changed = fs::metadata(self.stored(file)).unwrap();
+            let changed = format!(" {}{:09}", changed.ctime(), changed.ctime_nsec());
+            let stamps = self.cache("stamps").join(&file.sha256[..2]);
+            let lines = fs::read_to_string(stamps).unwrap_or_default();
+            lines.lines().rfind(|l| l.starts_with(&file.sha256)).is_some_and(|l| l.ends_with(&changed))
+        };
+        for _ in 0..3000 {
+            if inputs.files.iter().all(sealed) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the files are not sealed");
     }
 
     fn parts(&self) -> Vec<PathBuf> {
@@ -171,15 +191,7 @@ fn a_byte_that_changed_in_the_store_never_reaches_a_picture() {
     let inputs = place.files(&[1 << 20, 5000, 5001]);
     let mut worker = place.worker("first");
     send(&inputs, &mut worker);
-    // Until it is sealed, a file is read once more by every worker that uses it; sealing takes a moment.
-    let sealed = |file: &InputPath| fs::metadata(place.stored(file)).unwrap().mtime_nsec() == 0;
-    for _ in 0..3000 {
-        if inputs.files.iter().all(&sealed) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(inputs.files.iter().all(&sealed));
+    place.sealed(&inputs);
     place.kill(worker);
     for (file, hide) in inputs.files.iter().zip([false, true, false]) {
         let path = place.stored(file);
@@ -197,6 +209,57 @@ fn a_byte_that_changed_in_the_store_never_reaches_a_picture() {
     for file in &inputs.files {
         assert_eq!(fs::read(place.stored(file)).unwrap(), fs::read(&file.path).unwrap());
     }
+}
+
+/// Bytes that a worker's process and those it started have read so far.
+fn read_by(root: &Path) -> u64 {
+    let of = |pid: &str| -> Option<u64> {
+        let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let ours = root.as_os_str().as_encoded_bytes();
+        environ.windows(ours.len()).find(|w| *w == ours)?;
+        let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+        io.lines().find_map(|l| l.strip_prefix("rchar: ")?.parse().ok())
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|p| of(p.file_name().to_str()?)).sum()
+}
+
+#[test]
+fn a_byte_that_changed_in_the_middle_of_a_large_file_is_found_and_nothing_else_is_read() {
+    let place = Bench::new();
+    let mut inputs = place.files(&[200 << 20, 200 << 20]);
+    inputs.files.extend(scene(&place).files);
+    // The scene comes first.
+    inputs.files.rotate_right(1);
+    let mut worker = place.worker("first");
+    send(&inputs, &mut worker);
+    // Links change the inodes as well.
+    call(&mut worker, "open", inputs.open_request(false)).unwrap();
+    place.sealed(&inputs);
+    place.kill(worker);
+
+    let mut worker = place.worker("second");
+    let before = read_by(&place.at("cache"));
+    assert_eq!(send(&inputs, &mut worker), (0, 0));
+    call(&mut worker, "open", inputs.open_request(false)).unwrap();
+    let read = read_by(&place.at("cache")) - before;
+    assert!(read < 100 << 20, "{read} bytes were read though nothing had changed");
+    place.kill(worker);
+
+    let large = place.stored(&inputs.files[1]);
+    let time = fs::metadata(&large).unwrap().modified().unwrap();
+    fs::set_permissions(&large, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = fs::File::options().read(true).write(true).open(&large).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 100 << 20).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], 100 << 20).unwrap();
+    file.set_modified(time).unwrap();
+    drop(file);
+    assert_eq!(fs::metadata(&large).unwrap().modified().unwrap(), time);
+    let mut worker = place.worker("third");
+    assert_eq!(send(&inputs, &mut worker).1, inputs.files[1].size);
+    assert_eq!(fs::read(&large).unwrap(), fs::read(&inputs.files[1].path).unwrap());
+    call(&mut worker, "open", inputs.open_request(false)).unwrap();
 }
 
 #[test]

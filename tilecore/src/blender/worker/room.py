@@ -53,6 +53,9 @@ def tidy(root, days, keep):
             # Last use is kept as the time of last access; linked files are in a tree that is in use.
             if info.st_nlink == 1:
                 files.append((info.st_atime, info.st_size, path))
+    for name in os.listdir(os.path.join(root, "stamps")):
+        if not os.path.isdir(os.path.join(root, "store", name)) or not os.listdir(os.path.join(root, "store", name)):
+            remove_content(os.path.join(root, "stamps", name))
     left = disk(root)["bytes"]
     for used, size, path in sorted(files):
         if (used < oldest or keep is not None and left > keep) and remove_content(path):

@@ -2,6 +2,7 @@
 
     store/ab/abcd...           content by SHA-256, written once, shared by all jobs
     store/ab/abcd....RUN.part  content that is still arriving; who receives it holds a lock on it
+    stamps/ab              what that content looked like when it was last known to be right
     trees/LAYOUT/...           a scene's files as links into the store, laid out as on the controller
     trees/LAYOUT.lock          held by every worker that has the scene open
     spool/JOB/TILE             finished tiles, until the controller has them
@@ -20,15 +21,19 @@ import threading
 import time
 
 import room
-from arrival import CHUNK, Arrival, Seals, digest_of, seal_of
+from arrival import CHUNK, Arrival, Seals, Stamps, digest_of, look
 from locks import Held
 from names import DIGEST, TOKEN, checked
 from trees import NO_SPACE, Trees
 from wire import Refused
 
 __all__ = ["DIGEST", "NO_SPACE", "TOKEN", "Store", "checked", "digest_of"]
-#: How much of what is sealed is read again at a start, picked at random: bits rot without touching the time stamp.
-SAMPLE = 128 << 20
+#: How much of what nobody wrote to is read again at a start, picked at random, bytes: bits rot without a time stamp.
+SAMPLE = int(os.environ.get("TILECTL_REREAD", 128 << 20))
+#: The time of last use need not be more exact, seconds.
+USE = 3600
+#: A larger file is looked at twice before it is read for having changed: another worker may be linking it just now.
+LARGE = 16 << 20
 
 
 def sample(files):
@@ -50,23 +55,19 @@ class Store:
         self.wire = wire
         self.run_name = checked(TOKEN, run, "run name")
         self.arriving = {}
-        #: Digest -> what the file looked like when its content was known to be right.
-        self.seen = {}
         self.spools, self.spool_lock = Held(), threading.Lock()
         #: Jobs that were forgotten: what comes later goes too.
         self.forgotten = set()
-        self.seals = Seals()
         for folder in ("store", "trees", "spool"):
             os.makedirs(os.path.join(root, folder), exist_ok=True)
+        self.stamps = Stamps(self.root)
+        self.seals = Seals(self.stamps)
         self.trees = Trees(self)
 
     # Content
 
     def path_of(self, digest):
         return os.path.join(self.root, "store", digest[:2], digest)
-
-    def trusted(self, digest, info):
-        return info.st_mtime_ns == seal_of(digest) or self.seen.get(digest) == (info.st_ino, info.st_mtime_ns)
 
     def whole(self, digest, size, again=False):
         """Whether the store has it, unharmed: a disk that lost a bit must cost an upload, not a wrong picture."""
@@ -76,26 +77,34 @@ class Store:
             if not stat.S_ISREG(info.st_mode) or info.st_size != size:
                 os.unlink(path)
                 return False
-            if again or not self.trusted(digest, info):
+            if not self.stamps.trusted(digest, info) and size > LARGE:
+                time.sleep(0.05)
+                info = os.lstat(path)
+            if again or not self.stamps.trusted(digest, info):
                 if digest_of(path) != digest:
                     os.unlink(path)
                     return False
                 self.right(path, digest, info)
-            # Last use, for cleaning by age; the time of last change stays.
-            os.utime(path, ns=(time.time_ns(), info.st_mtime_ns))
+            if abs(time.time() - info.st_atime) > USE:
+                # Last use, for cleaning by age; the time of last change stays.
+                with self.stamps.lock:
+                    info = os.lstat(path)
+                    if self.stamps.trusted(digest, info):
+                        os.utime(path, ns=(time.time_ns(), info.st_mtime_ns))
+                        self.stamps.still(digest, info, path)
             return True
         except FileNotFoundError:
             return False
 
     def right(self, path, digest, info):
-        self.seen[digest] = (info.st_ino, info.st_mtime_ns)
-        if info.st_mtime_ns != seal_of(digest):
-            self.seals.add(path, digest, info)
+        """Its content was read, or has just arrived, and is what it should be."""
+        self.stamps.seen[digest] = look(info)
+        self.seals.add(path, digest)
 
     def have(self, request):
         """For each file: -1 when it is here, else how many of its bytes are, to go on from there."""
         files = [(checked(DIGEST, digest, "SHA-256"), int(size)) for digest, size in request["files"]]
-        again = sample([(digest, size) for digest, size in files if digest not in self.seen])
+        again = sample([(digest, size) for digest, size in files if digest not in self.stamps.seen])
         answer = [-1 if self.whole(digest, size, digest in again) else self.claim(digest, size)
                   for digest, size in files]
         return {"have": answer, "free": self.free()}
@@ -179,7 +188,7 @@ class Store:
 
     def drop_content(self, digest):
         """Forgets a file that nobody will ask for again."""
-        self.seen.pop(digest, None)
+        self.stamps.seen.pop(digest, None)
         try:
             os.unlink(self.path_of(digest))
         except FileNotFoundError:

@@ -7,7 +7,7 @@ import stat
 import time
 
 import names
-from arrival import seal_of
+from arrival import digest_of, look, seal_of
 from locks import Held
 from names import DIGEST, checked
 from wire import Refused
@@ -20,6 +20,8 @@ class Trees:
         self.store = store
         self.root = os.path.join(store.root, "trees")
         self.held = Held()
+        #: What copies looked like that were read, where the file system has no links.
+        self.copies = {}
 
     def lay_out(self, layout, files):
         """Links `files`, a list of [path parts, digest], below trees/`layout`; answers with that directory."""
@@ -89,31 +91,57 @@ class Trees:
     def link(self, digest, target):
         source = self.store.path_of(digest)
         try:
-            info = os.lstat(source)
-            if not self.store.trusted(digest, info):
+            if not self.store.whole(digest, os.lstat(source).st_size):
                 raise Refused("corrupt", "a file in the cache was changed by somebody else")
             if self.same(digest, target):
                 return
             fresh = os.path.join(self.root, self.store.run_name + ".new")
             if os.path.lexists(fresh):
                 os.unlink(fresh)
-            try:
-                os.link(source, fresh)
-            except OSError as e:
-                if e.errno in NO_SPACE or e.errno == errno.ENOENT:
-                    raise
-                # No links here, or too many of them.
+            stamps = self.store.stamps
+            # A link, and the link's name, change the inode.
+            with stamps.lock:
+                before = os.lstat(source)
+                known = stamps.trusted(digest, before)
+                linked = self.linked(source, fresh)
+                if linked:
+                    os.replace(fresh, target)
+                    if os.path.lexists(fresh):
+                        os.unlink(fresh)  # Another worker was first; a name is not put over one of the same file.
+                    if known:
+                        stamps.still(digest, before, source)
+            if not linked:
                 shutil.copyfile(source, fresh)
                 os.utime(fresh, ns=(time.time_ns(), seal_of(digest)))
-            os.replace(fresh, target)
+                os.replace(fresh, target)
+                self.copies[target] = digest, look(os.lstat(target))
         except FileNotFoundError:
             raise Refused("corrupt", "a file in the cache was removed by somebody else")
 
+    @staticmethod
+    def linked(source, fresh):
+        """Whether there are links here, and not too many of them."""
+        try:
+            os.link(source, fresh)
+            return True
+        except OSError as e:
+            if e.errno in NO_SPACE or e.errno == errno.ENOENT:
+                raise
+            return False
+
     def same(self, digest, target):
-        """Whether `target` is the stored file, or a copy that nobody has touched."""
+        """Whether `target` is the stored file, or a copy of it."""
         try:
             there, stored = os.lstat(target), os.lstat(self.store.path_of(digest))
         except OSError:
             return False
-        return os.path.samestat(there, stored) or (
-            stat.S_ISREG(there.st_mode) and there.st_mtime_ns == seal_of(digest) and there.st_size == stored.st_size)
+        if os.path.samestat(there, stored):
+            return True
+        if not stat.S_ISREG(there.st_mode) or there.st_mtime_ns != seal_of(digest) or there.st_size != stored.st_size:
+            return False
+        # A copy has no stamp that lasts: once in each worker it is read.
+        if self.copies.get(target) != (digest, look(there)):
+            if digest_of(target) != digest:
+                return False
+            self.copies[target] = digest, look(there)
+        return True
