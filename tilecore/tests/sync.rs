@@ -388,6 +388,47 @@ fn cleaning_leaves_what_is_in_use() {
     assert_eq!(send(&inputs, &mut cleaner).1, inputs.bytes());
 }
 
+/// Between exclusive and shared a lock is let go for a moment; here the worst happens in it.
+const TIDIED_IN_BETWEEN: &str = r#"
+import fcntl, hashlib, os, sys
+import room, store
+
+root, content = sys.argv[1], b"content"
+digest, layout = hashlib.sha256(content).hexdigest(), "0" * 64
+files = store.Store(root, "w", None)
+files.put_many([[digest, len(content)]], content)
+flock, tidied = fcntl.flock, []
+
+def in_between(fd, kind):
+    if kind & fcntl.LOCK_SH and not tidied:
+        flock(fd, fcntl.LOCK_UN)
+        tidied.append(room.tidy(root, 30, 1 << 30))
+    return flock(fd, kind)
+
+fcntl.flock = in_between
+tree = files.trees.lay_out(layout, [[["a", "b"], digest]])
+assert tidied and os.path.isfile(tree + "/a/b"), "the tree is gone"
+room.tidy(root, 30, 1 << 30)
+assert os.path.isfile(tree + "/a/b"), "a tree in use was tidied away"
+tidied.clear()
+spool = files.spool_dir("job")
+room.tidy(root, 0, 0)
+assert tidied and os.path.isdir(spool), "a spool in use was tidied away"
+"#;
+
+#[test]
+fn a_tree_tidied_away_while_its_lock_changes_is_laid_out_again() {
+    let place = Bench::new();
+    let out = std::process::Command::new("python3")
+        .args(["-c", TIDIED_IN_BETWEEN])
+        .arg(place.at("cache"))
+        .env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("src/blender/worker"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("python3 is missing: run fixtures/setup.sh --tests");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
 #[test]
 fn content_removed_behind_a_workers_back_is_asked_for_again() {
     let place = Bench::new();

@@ -31,7 +31,11 @@ def locked_file(path):
 
 
 class Held:
-    """What this worker keeps from being tidied away: at most one path, through a lock file beside it."""
+    """What this worker keeps from being tidied away: at most one path, through a lock file beside it.
+
+    A lock that changes between shared and exclusive is let go for a moment, and whoever tidies up may take it then.
+    So a lock file is asked, each time it was changed, whether it is still the one at its path.
+    """
 
     def __init__(self):
         self.path = None
@@ -40,17 +44,27 @@ class Held:
     def take(self, path):
         """Holds `path` instead of the one before.
 
-        Says whether nobody else holds it; then nobody else can, until `share`.
+        Says whether nobody else holds it; then nobody else can, until `share`. What was at the path may be gone.
         """
-        if self.path == path:
-            return bool(lock(self.fd))
-        if self.fd is not None:
-            os.close(self.fd)
         self.path = None
+        before, self.fd = self.fd, None
+        if before is not None:
+            os.close(before)
         self.fd, alone = locked_file(path + ".lock")
         self.path = path
         return bool(alone)
 
     def share(self):
-        """Goes on holding it, beside others."""
-        lock(self.fd, fcntl.LOCK_SH)
+        """Goes on holding it, beside others; False if it was tidied away meanwhile and has to be taken again."""
+        try:
+            # Whoever tidies has it for a moment only.
+            fcntl.flock(self.fd, fcntl.LOCK_SH)
+        except OSError:
+            return True  # No locks here: nothing that was used lately is tidied away.
+        try:
+            if os.path.samestat(os.fstat(self.fd), os.lstat(self.path + ".lock")):
+                return True
+        except FileNotFoundError:
+            pass
+        self.path = None
+        return False

@@ -199,7 +199,7 @@ class Store:
     def spool_dir(self, job):
         path = os.path.join(self.root, "spool", checked(TOKEN, job, "job"))
         with self.spool_lock:
-            if self.spools.path != path:
+            while self.spools.path != path:
                 self.spools.take(path)
                 self.spools.share()
             os.makedirs(path, exist_ok=True)

@@ -33,6 +33,13 @@ class Trees:
                 folder = os.path.join(folder, name)
                 folders.add(folder)
             wanted[self.place(root, parts)] = checked(DIGEST, digest, "SHA-256")
+        self.fill(root, folders, wanted)
+        while not self.held.share():
+            self.fill(root, folders, wanted)
+        return root
+
+    def fill(self, root, folders, wanted):
+        """Brings the tree at `root` to what is wanted. Others may hold it too, or tidy it away until it is shared."""
         alone = self.held.take(root)
         for folder in sorted(folders):
             self.real_folder(folder)
@@ -46,8 +53,6 @@ class Trees:
                     raise Refused("bad_request", f"this file system cannot tell {names.to_wire(target)!r} from a file "
                                   "whose name differs in case only")
         os.utime(root)
-        self.held.share()
-        return root
 
     @staticmethod
     def parts(parts):
