@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::criterion;
 use super::options::SshOptions;
-use super::pattern::matches_list;
+use super::pattern::{Case, matches_list};
+use super::tokens::Tokens;
 use super::words::Line;
 use crate::error::{Error, Result, reason};
 
@@ -42,6 +44,22 @@ pub(super) struct Settings {
     /// Seconds.
     pub(super) connect_timeout: Option<u32>,
     pub(super) proxy: Option<Proxy>,
+    /// What `Match tagged` asks for.
+    pub(super) tag: Option<String>,
+}
+
+impl Settings {
+    /// The last jump host's name, without user and port; empty when there is none.
+    pub(super) fn jump(&self) -> &str {
+        let Some(Proxy::Jump(hops)) = &self.proxy else { return "" };
+        let last = hops.last().map_or("", String::as_str);
+        let place = last.rsplit_once('@').map_or(last, |(_, place)| place);
+        match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None if place.matches(':').count() == 1 => place.split(':').next().unwrap_or_default(),
+            None => place,
+        }
+    }
 }
 
 /// Reads the user's and then the system's configuration for `alias`, to which the user (`user@`) and the port may have
@@ -157,10 +175,12 @@ impl<'a> Reader<'a> {
             match line.keyword.as_str() {
                 "host" => {
                     let words = words?;
-                    *active = matches_list(words.iter().map(String::as_str), &self.host);
+                    *active = matches_list(words.iter().map(String::as_str), &self.host, Case::Counts);
                     let exact = |w: &&String| !w.contains(['*', '?', '!']) && !w.is_empty();
                     self.listed.extend(words.iter().filter(exact).cloned());
                 }
+                // Nobody is meant yet, so there is nothing to decide.
+                "match" if self.listing => *active = false,
                 "match" => *active = self.matches(&words?, &place)?,
                 "include" if *active || self.listing => {
                     for pattern in words? {
@@ -173,7 +193,7 @@ impl<'a> Reader<'a> {
                 }
                 "proxycommand" if *active => {
                     let proxy = match line.rest {
-                        "none" => Proxy::None,
+                        none if none.eq_ignore_ascii_case("none") => Proxy::None,
                         "" => return Err(place.wrong("proxycommand has no value")),
                         command => Proxy::Command(command.to_owned()),
                     };
@@ -193,8 +213,9 @@ impl<'a> Reader<'a> {
             None => base.join(pattern),
         };
         let Some(pattern) = path.to_str() else { return Ok(Vec::new()) };
+        let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
         // To the crate `**` means all directories below, to OpenSSH it is one more `*`.
-        let found = glob::glob(&pattern.replace("**", "*"))
+        let found = glob::glob_with(&pattern.replace("**", "*"), options)
             .map_err(|e| place.wrong(&format!("include: {}", e.msg)))?;
         Ok(found.filter_map(std::result::Result::ok).filter(|file| file.is_file()).take(MOST_FILES).collect())
     }
@@ -207,7 +228,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether all criteria of a `Match` line hold. What cannot be evaluated does not hold.
+    /// Whether all criteria of a `Match` line hold.
+    ///
+    /// # Errors
+    /// When that depends on one that is not known here: whether its settings count must not be guessed.
     fn matches(&mut self, words: &[String], place: &Place<'_>) -> Result<bool> {
         let mut words = words.iter();
         let mut all = true;
@@ -221,32 +245,62 @@ impl<'a> Reader<'a> {
                 None => (criterion.to_ascii_lowercase(), None),
             };
             let holds = match criterion.as_str() {
-                "all" => Some(true),
+                "all" => true,
                 "final" => {
                     self.wants_final = true;
-                    Some(self.last)
+                    self.last
                 }
-                "canonical" => Some(self.last),
+                "canonical" => self.last,
                 _ => {
                     let value = inline.or_else(|| words.next().cloned()).ok_or_else(|| {
                         place.wrong(&format!("the condition {criterion} of Match has no value"))
                     })?;
-                    let is = |text: &str| Some(matches_list(value.split(','), text));
+                    let is = |text: &str, case| matches_list(value.split(','), text, case);
                     match criterion.as_str() {
-                        "host" => is(&self.host_name()),
-                        "originalhost" => is(self.alias),
-                        "user" => is(self.settings.user.as_deref().unwrap_or(&self.options.user)),
-                        "localuser" => is(&self.options.user),
+                        "host" => is(&self.host_name(), Case::Ignored),
+                        "originalhost" => is(self.alias, Case::Ignored),
+                        "user" => is(self.user(), Case::Counts),
+                        "localuser" => is(&self.options.user, Case::Counts),
+                        "tagged" => is(self.settings.tag.as_deref().unwrap_or_default(), Case::Counts),
+                        // What is run there, and how.
+                        "command" => is("/bin/sh", Case::Counts),
+                        "sessiontype" => is("exec", Case::Counts),
+                        // As in OpenSSH, no command is run for what the others have decided already.
+                        _ if !all => false,
+                        "exec" => self.runs(&value, place)?,
                         _ => {
-                            tracing::warn!("{place}: the condition {criterion} of Match is not supported");
-                            None
+                            let what = format!("the condition {criterion} of Match is not supported");
+                            return Err(Error::input(format!("{place}: {what}")).remedy(format!(
+                                "Write `!originalhost {}` before the condition if the line is not meant for it, or \
+                                 say it with `exec` and a command.",
+                                self.alias
+                            )));
                         }
                     }
                 }
             };
-            all = all && holds.is_some_and(|holds| holds != negated);
+            all = all && holds != negated;
         }
         Ok(all)
+    }
+
+    /// Whether the command of a `Match exec` ends with 0.
+    fn runs(&self, command: &str, place: &Place<'_>) -> Result<bool> {
+        let tokens = Tokens {
+            alias: self.alias,
+            host: &self.host_name(),
+            port: self.settings.port.unwrap_or(22),
+            user: self.user(),
+            key_alias: self.settings.host_key_alias.as_deref(),
+            jump: self.settings.jump(),
+            options: self.options,
+        };
+        criterion::holds(&tokens.expand(command)?)
+            .map_err(|why| place.wrong(&format!("the command of Match exec {why}")))
+    }
+
+    fn user(&self) -> &str {
+        self.settings.user.as_deref().unwrap_or(&self.options.user)
     }
 
     /// Takes over one setting, if it is one that matters here and has no value yet.
@@ -286,6 +340,7 @@ impl<'a> Reader<'a> {
             }
             "revokedhostkeys" => set(&mut settings.revoked_host_keys, one)?,
             "hostkeyalias" => set(&mut settings.host_key_alias, one)?,
+            "tag" => set(&mut settings.tag, one)?,
             "connecttimeout" => set(&mut settings.connect_timeout, || {
                 let word = one()?;
                 seconds(&word).ok_or_else(|| place.wrong(&format!("`{word}` is not a time")))
@@ -404,9 +459,41 @@ mod tests {
         assert_eq!(of(text, "n2").port, None);
         assert_eq!(of("Match originalhost n*,!n2\n Port 3\n", "n2").port, None);
         assert_eq!(of("Match !user root\n Port 3\n", "n2").port, Some(3));
-        assert_eq!(of("Match exec \"true\"\n Port 3\n", "n2").port, None);
+        assert_eq!(of("Match exec \"true\"\n Port 3\n", "n2").port, Some(3));
         assert_eq!(of("Match !exec \"true\"\n Port 3\n", "n2").port, None);
+        assert_eq!(of("Match exec \"test %h:%p = r.lan:4\"\n User x\nPort 4\nHostName r.lan\n", "n").user, None);
+        let text = "Port 4\nHostName r.lan\nMatch exec \"test %h:%p:%n = r.lan:4:n\"\n User x\n";
+        assert_eq!(of(text, "n").user.as_deref(), Some("x"));
+        assert_eq!(of("Tag fast\nMatch tagged fast sessiontype exec\n Port 3\n", "n").port, Some(3));
         assert_eq!(of("Match final host x.lan\n Port 3\nHost n\n HostName x.lan\n", "n").port, Some(3));
+    }
+
+    #[test]
+    fn a_condition_that_nobody_can_decide_is_an_error_where_it_matters() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "\nMatch localnetwork 10.0.0.0/8\n Port 3\n";
+        let error = about(dir.path(), text, "n1").unwrap_err();
+        assert!(error.to_string().contains("config:2: the condition localnetwork"), "{error}");
+        assert!(error.hint().unwrap().contains("!originalhost n1"), "{error:?}");
+        let text = "Match !originalhost n1 localnetwork 10.0.0.0/8\n Port 3\n";
+        assert_eq!(about(dir.path(), text, "n1").unwrap().port, None);
+        // A list of hosts runs nothing.
+        let ran = dir.path().join("ran");
+        let text = format!("Match exec \"touch {}\"\n Port 3\nHost n2\n", ran.display());
+        about(dir.path(), &text, "n1").unwrap();
+        assert!(std::fs::remove_file(&ran).is_ok());
+        assert_eq!(hosts(&SshOptions::new(dir.path(), "me")).unwrap(), ["n2"]);
+        assert!(!ran.exists());
+    }
+
+    /// As `ssh -G` has it.
+    #[test]
+    fn case_counts_where_openssh_counts_it() {
+        assert_eq!(of("Host N1\n Port 3\n", "n1").port, None);
+        assert_eq!(of("Host N1\n Port 3\n", "N1").port, Some(3));
+        assert_eq!(of("Match host N1\n Port 3\n", "n1").port, Some(3));
+        assert_eq!(of("Match originalhost n1\n Port 3\n", "N1").port, Some(3));
+        assert_eq!(of("User ME\nMatch user me\n Port 3\n", "n1").port, None);
     }
 
     #[test]
@@ -417,6 +504,7 @@ mod tests {
         std::fs::write(parts.join("a.conf"), "Host n1\n Port 1\n").unwrap();
         std::fs::write(parts.join("b.conf"), "Host n2\n Port 2\n").unwrap();
         let text = "Include parts/*.conf missing\nUser u\nHost n3\n Include ~/.ssh/parts/c\n Port 9\n";
+        std::fs::write(parts.join(".a.conf"), "Port 7\n").unwrap(); // As editors leave them.
         std::fs::write(parts.join("c"), "User c\nHost n1\n IdentitiesOnly yes\n").unwrap();
         let n1 = about(dir.path(), text, "n1").unwrap();
         assert_eq!((n1.port, n1.user.as_deref(), n1.identities_only), (Some(1), Some("u"), None));
@@ -457,7 +545,12 @@ mod tests {
             of("ProxyCommand nc '%h' %p\nProxyJump a\n", "n").proxy,
             Some(Proxy::Command("nc '%h' %p".into()))
         );
-        assert_eq!(of("ProxyJump none\n", "n").proxy, Some(Proxy::None));
+        for none in ["ProxyJump none", "ProxyCommand none", "ProxyCommand None", "ProxyJump NONE"] {
+            assert_eq!(of(&format!("{none}\nProxyJump a\n"), "n").proxy, Some(Proxy::None), "{none}");
+        }
+        for (jump, host) in [("a,me@b:22", "b"), ("[fe80::1]:22", "fe80::1"), ("me@c", "c"), ("none", "")] {
+            assert_eq!(of(&format!("ProxyJump {jump}\n"), "n").jump(), host);
+        }
         assert_eq!(
             of("UserKnownHostsFile a \"b c\"\n", "n").user_known_hosts,
             Some(vec!["a".into(), "b c".into()])

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hmac::Mac;
 
-use super::pattern::matches_list;
+use super::pattern::{Case, matches_list};
 use crate::error::{Error, Result, reason};
 
 /// No sane file is longer, bytes.
@@ -73,7 +73,7 @@ impl Hosts {
 
     fn contain(&self, name: &str) -> bool {
         match self {
-            Hosts::Patterns(patterns) => matches_list(patterns.split(','), name),
+            Hosts::Patterns(patterns) => matches_list(patterns.split(','), name, Case::Ignored),
             Hosts::Hashed { salt, hash } => hmac::Hmac::<sha1::Sha1>::new_from_slice(salt)
                 .is_ok_and(|mac| mac.chain_update(name.as_bytes()).verify_slice(hash).is_ok()),
         }

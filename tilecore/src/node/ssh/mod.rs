@@ -5,6 +5,7 @@
 //! log in (`login`), and when to wait (`shell`).
 
 mod config;
+mod criterion;
 mod key;
 mod known_hosts;
 mod login;
@@ -14,6 +15,7 @@ mod route;
 mod session;
 mod shell;
 mod target;
+mod tokens;
 mod tunnel;
 mod wire;
 mod words;
@@ -23,6 +25,7 @@ pub use options::{Prompt, SshOptions};
 
 use self::route::Route;
 use self::shell::Shell;
+use self::target::Address;
 use self::tunnel::reach;
 use super::{Link, Node, NodeSpec, Place};
 use crate::error::{Error, Result};
@@ -31,22 +34,24 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct Ssh {
     spec: NodeSpec,
-    route: Route,
+    place: String,
     options: SshOptions,
 }
 
 impl Ssh {
-    /// The node that `spec` describes, reached as this user's SSH would. Nothing is connected yet.
+    /// The node that `spec` describes, reached as this user's SSH would. Nothing is connected yet, and the user's SSH
+    /// configuration is read with every link: what is wrong with it there is this node's trouble and nobody else's.
     ///
     /// # Errors
-    /// When the place of `spec` is not an SSH address, or the user's SSH configuration makes no sense.
+    /// When the place of `spec` is not an SSH address.
     pub fn new(spec: NodeSpec, options: &SshOptions) -> Result<Self> {
         let Place::Ssh(place) = &spec.place else {
             return Err(Error::input(format!("the node `{}` is not behind SSH", spec.name))
                 .remedy("Give it a place such as user@host."));
         };
-        let route = Route::resolve(place, options)?;
-        Ok(Self { spec, route, options: options.clone() })
+        Address::parse(place)?;
+        let place = place.clone();
+        Ok(Self { spec, place, options: options.clone() })
     }
 }
 
@@ -60,8 +65,9 @@ impl Node for Ssh {
     }
 
     fn link(&self) -> Result<Box<dyn Link>> {
-        let target = &self.route.target;
-        let wire = reach(&self.route, &self.options)?;
+        let route = Route::resolve(&self.place, &self.options)?;
+        let target = &route.target;
+        let wire = reach(&route, &self.options)?;
         let (session, key) = session::open(&wire, target, &self.options)?;
         tracing::debug!("logged in to {target} with {key}");
         Ok(Box::new(Shell::start(session, wire, target, key)?))
