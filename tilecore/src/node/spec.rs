@@ -205,8 +205,15 @@ impl std::str::FromStr for NodeSpec {
     fn from_str(text: &str) -> Result<Self> {
         let (place, options) = text.split_once(',').unwrap_or((text, ""));
         let place = place.trim();
-        let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"\\$`;|&<>()".contains(c);
-        if place.is_empty() || place.contains(odd) || place.starts_with('-') || place.contains('=') {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"$`;|&<>()".contains(c);
+        // A user may belong to a Windows domain: `CORP\me@host`.
+        let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
+        if place.is_empty()
+            || place.contains(odd)
+            || host.contains('\\')
+            || place.starts_with('-')
+            || place.contains('=')
+        {
             return Err(Error::input(format!("`{}` does not name a node", text.escape_debug())).remedy(
                 "Write `local`, `[user@]host[:port]` or a name from the config, then options after commas.",
             ));
@@ -238,6 +245,8 @@ mod tests {
         assert_eq!(spec.device, Device::Optix);
         assert_eq!((spec.slots, spec.nice), (2, Some(10)));
         assert_eq!(spec.env["A"], "b:c");
+        let domain: NodeSpec = "CORP\\me@host".parse().unwrap();
+        assert_eq!(domain.place, Place::Ssh("CORP\\me@host".into()));
         assert_eq!(spec.patience(), Some(Duration::from_secs(90)));
         assert_eq!(NodeSpec::new("q", Place::Command(vec!["srun".into()])).patience(), None);
     }
@@ -252,6 +261,8 @@ mod tests {
             "local,thread=1",
             "-oProxyCommand=x",
             "a b",
+            "me@a\\b",
+            "a\\b",
             "local,device=GPU",
             "local,patience=0",
             "local,patience=for ever",

@@ -44,6 +44,19 @@ fn an_unknown_host_is_refused_and_the_message_says_how_to_add_it() {
 }
 
 #[test]
+fn known_hosts_that_cannot_be_read_are_told() {
+    let server = Sshd::start();
+    let home = Home::for_server(&server);
+    std::fs::remove_file(home.ssh("known_hosts")).unwrap();
+    std::fs::create_dir(home.ssh("known_hosts")).unwrap();
+    let error = refusal(&place(&server), &options(&home)).to_string();
+    assert!(
+        error.contains("is not known, and ") && error.contains("known_hosts cannot be read ("),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_changed_key_is_refused_with_file_and_line() {
     let (server, other) = (Sshd::start(), Sshd::start());
     let home = Home::for_server(&server);

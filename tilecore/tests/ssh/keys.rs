@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tilecore::node::ssh::Prompt;
 use tilecore::node::{NodeSpec, Place, SshOptions, from_spec};
 
-use crate::sshd::{Agent, Home, Sshd, run};
+use crate::sshd::{Agent, Home, Sshd, run, user};
 use crate::{assert_shell, link, options, refusal};
 
 /// A server that nobody may log in to yet, and a home that knows it.
@@ -92,7 +92,11 @@ fn a_key_that_is_not_accepted() {
     let error = refusal(&place, &options(&home));
     assert!(!error.is_retryable());
     assert!(error.to_string().contains("id_ed25519 is not accepted there"), "{error}");
-    assert!(error.hint().unwrap().contains("ssh-copy-id -p"), "{error:?}");
+    let port = place.rsplit_once(':').unwrap().1;
+    let hint = error.hint().unwrap();
+    for command in ["ssh", "ssh-copy-id"] {
+        assert!(hint.contains(&format!("`{command} -p {port} {}@127.0.0.1`", user())), "{hint}");
+    }
 }
 
 #[test]
@@ -173,6 +177,8 @@ fn a_wrong_passphrase() {
         error.to_string().contains("the passphrase of") && error.to_string().contains("is wrong"),
         "{error}"
     );
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("type the passphrase") && !hint.contains("ssh-copy-id"), "{hint}");
     assert_eq!(answer.1.load(Ordering::Relaxed), 3);
     refusal(&place, &options);
     assert_eq!(answer.1.load(Ordering::Relaxed), 3);

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use tilecore::error::Kind;
-use tilecore::node::Received;
+use tilecore::node::{NodeSpec, Place, Received, from_spec};
 
 use crate::links::{noise, there_and_back};
 use crate::sshd::{Home, Sshd, user, which};
@@ -37,6 +37,8 @@ fn a_configuration_that_makes_no_sense_is_named() {
     let error = refusal("a", &options(&home));
     assert_eq!(error.kind(), Kind::Input);
     assert!(error.to_string().starts_with(&format!("{}:2: ", file.display())), "{error}");
+    // It is the trouble of one node, found when that one is reached.
+    assert!(from_spec(&NodeSpec::new("n", Place::Ssh("a".into())), &options(&home)).is_ok());
 }
 
 #[test]
@@ -141,9 +143,13 @@ fn through_a_command() {
     let mut link = link("node", &options(&home)).unwrap();
     there_and_back(&mut *link, &noise(4 << 20));
     drop(link);
-    home.write("config", "Host node\n  ProxyCommand exit 1\n");
-    let error = refusal("node", &options(&home));
-    assert!(error.is_retryable() && error.hint().is_some(), "{error}");
+    home.write("config", "Host node\n  ProxyCommand sh -c 'echo no way to %h >&2; exit 1'\n");
+    let error = refusal("node:2200", &options(&home));
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(error.process_log(), Some("no way to node"));
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("the ProxyCommand `sh -c 'echo no way to node"), "{hint}");
+    assert!(hint.contains(&format!("`ssh -p 2200 {}@node` must work", user())), "{hint}");
 }
 
 #[test]

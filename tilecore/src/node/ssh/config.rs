@@ -461,7 +461,10 @@ mod tests {
         assert_eq!(of("Match !user root\n Port 3\n", "n2").port, Some(3));
         assert_eq!(of("Match exec \"true\"\n Port 3\n", "n2").port, Some(3));
         assert_eq!(of("Match !exec \"true\"\n Port 3\n", "n2").port, None);
-        assert_eq!(of("Match exec \"test %h:%p = r.lan:4\"\n User x\nPort 4\nHostName r.lan\n", "n").user, None);
+        assert_eq!(
+            of("Match exec \"test %h:%p = r.lan:4\"\n User x\nPort 4\nHostName r.lan\n", "n").user,
+            None
+        );
         let text = "Port 4\nHostName r.lan\nMatch exec \"test %h:%p:%n = r.lan:4:n\"\n User x\n";
         assert_eq!(of(text, "n").user.as_deref(), Some("x"));
         assert_eq!(of("Tag fast\nMatch tagged fast sessiontype exec\n Port 3\n", "n").port, Some(3));

@@ -38,6 +38,8 @@ pub(super) enum Verdict {
 #[derive(Debug, Default)]
 pub(super) struct KnownHosts {
     lines: Vec<Line>,
+    /// Files that are there and cannot be read, and why.
+    pub(super) unreadable: Vec<(PathBuf, String)>,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,11 @@ impl KnownHosts {
             match read {
                 Ok(_) => known.add(file, &bytes),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(e) => tracing::warn!("cannot read {}: {e}", file.display()),
+                Err(e) => {
+                    let reason = reason(&e);
+                    tracing::warn!("the known host keys in {} cannot be read: {reason}", file.display());
+                    known.unreadable.push((file.clone(), reason));
+                }
             }
         }
         known

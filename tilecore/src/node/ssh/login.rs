@@ -1,10 +1,11 @@
 //! Logging in: the agent's keys, then key files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libssh2_sys as raw;
 use ssh2::{ErrorCode, Session};
 
+use super::advice;
 use super::key::Identity;
 use super::known_hosts::fingerprint;
 use super::options::{SshOptions, Unlocked};
@@ -46,6 +47,9 @@ impl Outcome {
 #[derive(Default)]
 struct Trail {
     tried: Vec<String>,
+    /// Key files whose passphrase nobody could be asked for, or was wrong.
+    locked: bool,
+    wrong: Option<PathBuf>,
     /// Public keys that the server does not take; not worth a second attempt.
     refused: Vec<Vec<u8>>,
     attempts: usize,
@@ -128,10 +132,12 @@ pub(super) fn log_in(session: &Session, target: &Target, options: &SshOptions) -
             });
             match unlocked {
                 None => {
+                    trail.locked = true;
                     trail.tried.push(format!("{what} needs a passphrase"));
                     continue;
                 }
                 Some(Unlocked::No) => {
+                    trail.wrong = Some(identity.path.clone());
                     trail.tried.push(format!("the passphrase of {what} is wrong"));
                     continue;
                 }
@@ -142,7 +148,7 @@ pub(super) fn log_in(session: &Session, target: &Target, options: &SshOptions) -
             return end.map(|()| format!("key {what}"));
         }
     }
-    Err(refused(target, &trail))
+    Err(refused(target, &trail, options))
 }
 
 /// Tries the keys that the agent holds: those that are configured first, in their order.
@@ -186,20 +192,24 @@ fn with_agent(
     Ok(None)
 }
 
-fn refused(target: &Target, trail: &Trail) -> Error {
+fn refused(target: &Target, trail: &Trail, options: &SshOptions) -> Error {
     let tried = if trail.tried.is_empty() {
         "there is no key to log in with".to_owned()
     } else {
         trail.tried.join("; ")
     };
-    let locked = trail.tried.iter().any(|t| t.ends_with("needs a passphrase"));
-    let remedy = if locked {
+    let remedy = if let Some(key) = &trail.wrong {
+        format!(
+            "Run it again and type the passphrase of that key, or load the key into your agent with `ssh-add {}`.",
+            advice::quoted(&key.display().to_string())
+        )
+    } else if trail.locked {
         "Load the key into your agent with `ssh-add`, or run this in a terminal, where it can ask.".to_owned()
     } else {
-        let port = if target.port == 22 { String::new() } else { format!("-p {} ", target.port) };
         format!(
-            "`ssh {}` must work without a password: `ssh-copy-id {port}{}@{}` copies your key there.",
-            target.alias, target.user, target.host
+            "`{}` must work without a password: `{}` copies your key there.",
+            advice::command("ssh", target, options),
+            advice::command("ssh-copy-id", target, options)
         )
     };
     Error::node(format!("cannot log in to {target}: {tried}")).remedy(remedy).fatal()

@@ -1,9 +1,10 @@
 //! Nodes behind SSH, over `ssh2`: one session per link, never shared between threads.
 //!
 //! libssh2 does the transport and the signatures. What it does not do as OpenSSH does is done here: which host key is
-//! trusted (`known_hosts`), what `~/.ssh/config` says (`config`), the way through jump hosts (`tunnel`), what is tried to
-//! log in (`login`), and when to wait (`shell`).
+//! trusted (`known_hosts`), what `~/.ssh/config` says (`config`), the way through jump hosts (`tunnel`) and commands
+//! (`proxy`), what is tried to log in (`login`), and when to wait (`shell`).
 
+mod advice;
 mod config;
 mod criterion;
 mod key;
@@ -11,6 +12,7 @@ mod known_hosts;
 mod login;
 mod options;
 mod pattern;
+mod proxy;
 mod route;
 mod session;
 mod shell;
@@ -70,6 +72,6 @@ impl Node for Ssh {
         let wire = reach(&route, &self.options)?;
         let (session, key) = session::open(&wire, target, &self.options)?;
         tracing::debug!("logged in to {target} with {key}");
-        Ok(Box::new(Shell::start(session, wire, target, key)?))
+        Ok(Box::new(Shell::start(session, wire, target, &self.options, key)?))
     }
 }

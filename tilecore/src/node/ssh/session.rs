@@ -6,6 +6,7 @@ use std::sync::Arc;
 use libssh2_sys as raw;
 use ssh2::{ErrorCode, MethodType, Session};
 
+use super::advice;
 use super::known_hosts::{KnownHosts, Verdict, algorithm_of, fingerprint, is_revoked};
 use super::login::log_in;
 use super::options::SshOptions;
@@ -36,14 +37,17 @@ const PATIENCE_MS: u32 = 60_000;
 /// Makes a session over `wire`, checks that the server is `target`, and logs in. Says which key did it.
 pub(super) fn open(wire: &Arc<Wire>, target: &Target, options: &SshOptions) -> Result<(Session, String)> {
     let known = KnownHosts::read(&target.known_hosts);
-    let session = handshake(wire, target, &known)?;
+    let session = handshake(wire, target, &known, options).map_err(|e| match wire.proxy() {
+        Some(proxy) => proxy.explain(e, target, options),
+        None => e,
+    })?;
     verify(&session, target, &known, options)?;
     session.set_timeout(PATIENCE_MS);
     let key = log_in(&session, target, options)?;
     Ok((session, key))
 }
 
-fn handshake(wire: &Arc<Wire>, target: &Target, known: &KnownHosts) -> Result<Session> {
+fn handshake(wire: &Arc<Wire>, target: &Target, known: &KnownHosts, options: &SshOptions) -> Result<Session> {
     let failed = |e: ssh2::Error| {
         let code = if let ErrorCode::Session(code) = e.code() { code } else { 0 };
         let error = Error::node(format!("{target} cannot be talked to: {}", lower(e.message())));
@@ -54,8 +58,8 @@ fn handshake(wire: &Arc<Wire>, target: &Target, known: &KnownHosts) -> Result<Se
             }
             raw::LIBSSH2_ERROR_KEX_FAILURE | raw::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE => {
                 error.remedy(format!(
-                    "Its SSH server may be too old or too strict; compare with `ssh -v {}`.",
-                    target.alias
+                    "Its SSH server may be too old or too strict; compare with `{}`.",
+                    advice::command("ssh -v", target, options)
                 ))
             }
             _ => error.remedy("Check that an SSH server listens there, and see its log."),
@@ -115,7 +119,8 @@ fn verify(session: &Session, target: &Target, known: &KnownHosts, options: &SshO
     }
     let kind = algorithm_of(key).unwrap_or("unreadable");
     let print = fingerprint(key);
-    let command = ssh_command(target, options);
+    // It makes OpenSSH show the key and, when told `yes`, remember it.
+    let command = format!("{} true", advice::command("ssh", target, options));
     let error = match verdict {
         Verdict::Known => return Ok(()),
         Verdict::Revoked(file, line) => Error::node(format!(
@@ -130,7 +135,7 @@ fn verify(session: &Session, target: &Target, known: &KnownHosts, options: &SshO
         .remedy(format!(
             "If you know why (a new installation), remove the old key with `ssh-keygen -f {} -R '{name}'` and \
              connect once with `{command}`; if not, somebody may be in between.",
-            quoted(&file.display().to_string())
+            advice::quoted(&file.display().to_string())
         )),
         Verdict::OtherType(file, line, other) => Error::node(format!(
             "the host key of {target} is not known: it shows {kind} {print}, known is one of type {other} at {}:{line}",
@@ -140,7 +145,13 @@ fn verify(session: &Session, target: &Target, known: &KnownHosts, options: &SshO
             "Compare the fingerprint with the machine's own, then add the key by connecting once with `{command}`."
         )),
         Verdict::Unknown { authority } => {
-            let why = if authority { ", and certificates of an authority are not supported" } else { "" };
+            let mut why = String::new();
+            if authority {
+                why += ", and certificates of an authority are not supported";
+            }
+            for (file, reason) in &known.unreadable {
+                why += &format!(", and {} cannot be read ({reason})", file.display());
+            }
             let error = Error::node(format!("the host key of {target} is not known{why}: it shows {kind} {print}"));
             let kept = target.known_hosts.first().is_some_and(|file| file != Path::new("/dev/null"));
             if kept {
@@ -159,29 +170,6 @@ fn verify(session: &Session, target: &Target, known: &KnownHosts, options: &SshO
         }
     };
     Err(error.fatal())
-}
-
-/// The command line that makes OpenSSH show the key and, when told `yes`, remember it.
-fn ssh_command(target: &Target, options: &SshOptions) -> String {
-    use std::fmt::Write;
-    let mut command = "ssh".to_owned();
-    if let Some(config) = &options.config {
-        let _ = write!(command, " -F {}", quoted(&config.display().to_string()));
-    }
-    if target.port != 22 {
-        let _ = write!(command, " -p {}", target.port);
-    }
-    let _ = write!(command, " {}@{} true", target.user, target.alias);
-    command
-}
-
-/// A word for the user's shell.
-fn quoted(word: &str) -> String {
-    if word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@:".contains(c)) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// `ed25519` of `ssh-ed25519`, as in the name of the server's key file.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use ssh2::{BlockDirections, Channel, Session, Stream};
 
+use super::advice;
+use super::options::SshOptions;
 use super::session::lower;
 use super::target::Target;
 use super::wire::Wire;
@@ -48,10 +50,17 @@ pub(super) struct Shell {
 
 impl Shell {
     /// Starts the shell. It is called without arguments, so that any login shell there understands the command.
-    pub(super) fn start(session: Session, wire: Arc<Wire>, target: &Target, login: String) -> Result<Self> {
+    pub(super) fn start(
+        session: Session,
+        wire: Arc<Wire>,
+        target: &Target,
+        options: &SshOptions,
+        login: String,
+    ) -> Result<Self> {
         let failed = |what: &str, e: &ssh2::Error| {
+            let ssh = advice::command("ssh", target, options);
             Error::node(format!("{target} does not {what}: {}", lower(e.message())))
-                .remedy(format!("`ssh {} /bin/sh` must give you a shell there.", target.alias))
+                .remedy(format!("`{ssh} /bin/sh` must give you a shell there."))
         };
         let mut channel = session
             .channel_open("session", WINDOW, PACKET, None)

@@ -37,10 +37,11 @@ impl Address {
             }
         };
         let port = port.map(|p| p.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)).transpose()?;
-        // Nothing that a shell would take for more than a name: a ProxyCommand may be given it.
-        let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"`$\\;&<>|(){}*?!#".contains(c);
-        let fine = |s: &str| !s.is_empty() && !s.starts_with('-') && !s.contains(odd);
-        if !fine(host) || !user.is_none_or(fine) {
+        // Nothing that a shell would take for more than a name: a ProxyCommand may be given it. A user may belong to a
+        // Windows domain, `CORP\me`; at the end a backslash would join the name with what follows it.
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"`$;&<>|(){}*?!#".contains(c);
+        let fine = |s: &str| !s.is_empty() && !s.starts_with('-') && !s.contains(odd) && !s.ends_with('\\');
+        if !fine(host) || host.contains('\\') || !user.is_none_or(fine) {
             return Err(wrong());
         }
         Ok(Self { user: user.map(str::to_owned), host: host.to_owned(), port })
@@ -112,6 +113,10 @@ mod tests {
         assert_eq!(parse("me@corp@n1"), some(Some("me@corp"), "n1", None));
         assert_eq!(parse("fe80::1"), some(None, "fe80::1", None));
         assert_eq!(parse("me@[fe80::1]:22"), some(Some("me"), "fe80::1", Some(22)));
+        assert_eq!(parse("CORP\\me@n1:22"), some(Some("CORP\\me"), "n1", Some(22)));
+        for wrong in ["me@n\\1", "me\\@n1", "n\\1"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
         for wrong in ["", "@n1", "n1:", "n1:0", "n1:70000", "[::1", "[::1]x", "me@", "-oX", "a b", "me@n1:x"]
         {
             assert_eq!(parse(wrong), None, "{wrong}");

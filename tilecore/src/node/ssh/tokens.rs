@@ -114,8 +114,15 @@ mod tests {
 
     fn expanded(text: &str, jump: &str) -> Result<String> {
         let options = SshOptions::new("/home/me", "me");
-        let tokens =
-            Tokens { alias: "n", host: "n.lan", port: 24, user: "u", key_alias: None, jump, options: &options };
+        let tokens = Tokens {
+            alias: "n",
+            host: "n.lan",
+            port: 24,
+            user: "u",
+            key_alias: None,
+            jump,
+            options: &options,
+        };
         tokens.expand(text)
     }
 

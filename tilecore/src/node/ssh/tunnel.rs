@@ -1,13 +1,10 @@
-//! Ways to a server that is not reached directly: through jump hosts, or through a command.
+//! Ways to a server that is not reached directly: through jump hosts, or through a command (`proxy`).
 //!
 //! Each jump host has a session of its own on a thread of its own, which copies between a channel of it and a socket
 //! pair. Either end closing closes everything behind it.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use ssh2::{BlockDirections, Channel, Session};
 
 use super::options::SshOptions;
+use super::proxy::Proxy;
 use super::route::Route;
 use super::session::{lower, open};
 use super::target::Target;
@@ -29,7 +27,7 @@ const WINDOW: u32 = 8 << 20;
 pub(super) fn reach(route: &Route, options: &SshOptions) -> Result<Arc<Wire>> {
     let first = route.jumps.first().unwrap_or(&route.target);
     let mut wire = match &route.command {
-        Some(command) => through_command(command, first)?,
+        Some(command) => Proxy::start(command, first, options)?,
         None => Wire::Tcp(dial(&first.host, first.port, first.timeout).map_err(|e| unreachable(first, &e))?),
     };
     let mut nexts = route.jumps.iter().skip(1).chain([&route.target]);
@@ -47,40 +45,6 @@ fn unreachable(target: &Target, e: &std::io::Error) -> Error {
         ErrorKind::TimedOut => error.remedy("Check that the machine is on and reachable."),
         _ => error.remedy("Check the name, and that the machine is on and reachable."),
     }
-}
-
-/// The process of a `ProxyCommand`. It ends with the connection.
-#[derive(Debug)]
-pub(super) struct Proxy(Option<Child>);
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            // Reaped in the background: the one who drops a link does not wait.
-            std::thread::spawn(move || child.wait());
-        }
-    }
-}
-
-fn through_command(command: &str, target: &Target) -> Result<Wire> {
-    let start = || {
-        let (near, far) = UnixStream::pair()?;
-        let input = OwnedFd::from(far.try_clone()?);
-        let child = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(format!("exec {command}"))
-            .stdin(Stdio::from(input))
-            .stdout(Stdio::from(OwnedFd::from(far)))
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        Ok(Wire::Tunnel(near, Some(Proxy(Some(child)))))
-    };
-    start().map_err(|e: std::io::Error| {
-        Error::node(format!("cannot start the ProxyCommand of {target}: {}", reason(&e)))
-            .remedy(format!("`ssh {}` must work.", target.alias))
-    })
 }
 
 /// Logs in to `jump` over `wire` and opens a connection from there to `next`.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 
-use super::tunnel::Proxy;
+use super::proxy::Proxy;
 
 /// How long one address has for itself before the next is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -26,10 +26,18 @@ pub(super) enum Wire {
     /// A connection of its own.
     Tcp(TcpStream),
     /// The near end of a tunnel through a jump host, or of a command.
-    Tunnel(UnixStream, #[expect(dead_code, reason = "held until the connection goes")] Option<Proxy>),
+    Tunnel(UnixStream, Option<Proxy>),
 }
 
 impl Wire {
+    /// The command that it leads through.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        match self {
+            Wire::Tunnel(_, proxy) => proxy.as_ref(),
+            Wire::Tcp(_) => None,
+        }
+    }
+
     /// Ends both directions at once: whoever waits on it wakes up, and nothing sent later leaves.
     pub(super) fn shut(&self) {
         // An error means that it has ended already.
