@@ -1,7 +1,7 @@
 //! What was probably meant by a name that does not exist.
 
 /// How alike two words must be, of 1, to be taken for a slip.
-const ALIKE: f64 = 0.6;
+const ALIKE: f64 = 0.8;
 
 /// The name that is most like `found`, if any is like it at all; the case of letters does not count.
 pub fn closest<'a>(found: &str, names: &[&'a str]) -> Option<&'a str> {
@@ -29,6 +29,9 @@ mod tests {
         assert_eq!(closest("camera", &["Sun", "Camera"]), Some("Camera"));
         assert_eq!(closest("qqq", &["name", "threads"]), None);
         assert_eq!(closest("a", &[]), None);
+        assert_eq!(closest("device", &["threads", "mixed_versions", "keep"]), None);
+        assert_eq!(closest("cach", &["cache_dir", "host"]), Some("cache_dir"));
+        assert_eq!(closest("camra", &["Sun", "Camera"]), Some("Camera"));
     }
 
     #[test]

@@ -16,7 +16,11 @@ pub(super) fn explain(path: &Path, text: &str, fault: &SpannedError) -> Error {
         }
         _ => (fault.span.start.line, fault.span.start.col),
     };
-    let (what, remedy) = words(&fault.code);
+    let (what, remedy) = match &fault.code {
+        // RON reads a whole number where one is wanted, and stumbles over what follows it.
+        Ron::ExpectedComma if is_inside_number(text, fault.span.start) => words(&Ron::ExpectedInteger),
+        code => words(code),
+    };
     Error::input(format!("{}:{}:{}: {what}", path.display(), at.0, at.1)).remedy(remedy)
 }
 
@@ -51,7 +55,7 @@ fn words(code: &Ron) -> (String, String) {
         Ron::ExpectedBoolean => {
             ("this is yes or no".to_owned(), "Write true or false, without quotes.".to_owned())
         }
-        Ron::ExpectedInteger => {
+        Ron::ExpectedInteger | Ron::InvalidIntegerDigit { .. } => {
             ("a whole number stands here".to_owned(), "Write it without quotes, for example 4.".to_owned())
         }
         Ron::IntegerOutOfBounds => {
@@ -69,6 +73,14 @@ fn words(code: &Ron) -> (String, String) {
             (format!("{first}{}", chars.as_str()), syntax)
         }
     }
+}
+
+/// Whether a number goes on at `at` that would be whole up to there.
+fn is_inside_number(text: &str, at: ron::error::Position) -> bool {
+    let line: Vec<char> = text.lines().nth(at.line.saturating_sub(1)).unwrap_or_default().chars().collect();
+    let before = at.col.checked_sub(2).and_then(|col| line.get(col));
+    let here = line.get(at.col.saturating_sub(1));
+    before.is_some_and(char::is_ascii_digit) && here.is_some_and(|c| matches!(c, '.' | 'e' | 'E'))
 }
 
 /// Line and column, from 1, of the word that ends at or contains `at`.

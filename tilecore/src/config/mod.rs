@@ -41,14 +41,19 @@ impl Config {
     /// # Errors
     /// When the file that counts cannot be read or understood.
     pub fn load(named: Option<&Path>, blend: Option<&Path>) -> Result<Self> {
-        let places = match named {
+        let place = match named {
             Some(file) => return Self::read(file),
-            None => places(blend, user_dir().as_deref()),
+            None => Self::find(blend),
         };
-        match places.iter().find(|file| file.exists()) {
-            Some(file) => Self::read(file),
+        match place {
+            Some(file) => Self::read(&file),
             None => Ok(Self::default()),
         }
+    }
+
+    /// Where the configuration is that counts for `blend` when none is named.
+    pub fn find(blend: Option<&Path>) -> Option<PathBuf> {
+        places(blend, user_dir().as_deref()).into_iter().find(|file| file.exists())
     }
 
     /// Reads one file.
@@ -74,8 +79,23 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         let options =
             ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let file: file::File = options.from_str(text).map_err(|e| fault::explain(path, text, &e))?;
         Ok(Self { path: Some(path.to_owned()), nodes: file.nodes, defaults: file.defaults })
+    }
+
+    /// Every node, those that are disabled too; this machine when none is configured. The default number of threads is
+    /// filled in.
+    pub fn all(&self) -> Vec<NodeSpec> {
+        let mut specs = self.nodes.clone();
+        if specs.is_empty() {
+            specs.push(NodeSpec::new("local", Place::Local));
+        }
+        for spec in &mut specs {
+            spec.threads = spec.threads.or(self.defaults.threads);
+        }
+        specs
     }
 
     /// The nodes that take part when `asked` are the values of `--node`: each a node of this configuration by its name
@@ -212,8 +232,11 @@ mod tests {
         assert_eq!(config.specs(&["a", "a,name=b"]).unwrap()[1].name, "b");
         assert!(config.specs(&["a,slot=2"]).unwrap_err().hint().unwrap().contains("`slots`"));
         assert!(config.specs(&[""; 0]).unwrap_err().to_string().contains("every node in c.ron is disabled"));
+        let all = config.all();
+        assert!(all.len() == 1 && !all[0].enabled);
         let local = Config::default().specs(&[""; 0]).unwrap();
         assert_eq!(local, [NodeSpec::new("local", Place::Local)]);
+        assert_eq!(Config::default().all(), local);
     }
 
     #[test]
@@ -237,6 +260,9 @@ mod tests {
             ("(nodes: [\n (name: \"a\", threads: 0)])", "c.ron:2:", "1 to 4096, not 0"),
             ("(nodes: [\n (name: \"a\", threads: -1)])", "c.ron:2:", ""),
             ("(nodes: [\n (name: \"a\", threads: \"4\")])", "c.ron:2:", "whole number"),
+            ("(nodes: [\n (name: \"a\", threads: 4.5)])", "c.ron:2:", "a whole number"),
+            ("(nodes: [\n (name: \"a\", threads: 1e3)])", "c.ron:2:", "a whole number"),
+            ("(defaults: (\n resolution: (1.5, 2)))", "c.ron:2:", "a whole number"),
             ("(nodes: [\n (name: \"a\", nice: 40)])", "c.ron:2:", "-20 to 19"),
             ("(nodes: [\n (name: \"a\", device: \"GPU\")])", "c.ron:2:", "`GPU` is not a render device"),
             ("(nodes: [\n (name: \"a\", device: OPTIX)])", "c.ron:2:", "in quotes"),
@@ -281,6 +307,9 @@ mod tests {
         assert!(Config::load(Some(&named), Some(&blend)).unwrap_err().to_string().contains("cannot read"));
         std::fs::write(&named, [0xff, 0xfe]).unwrap();
         assert!(Config::load(Some(&named), None).unwrap_err().to_string().contains("is not text"));
+        std::fs::write(&named, "\u{feff}(nodes: [(name: \"marked\")])").unwrap();
+        assert_eq!(Config::load(Some(&named), None).unwrap().nodes[0].name, "marked");
+        assert_eq!(Config::find(Some(&blend)), Some(dir.path().join(FILE_NAME)));
     }
 
     proptest! {

@@ -53,15 +53,7 @@ pub(super) fn send(files: &[InputPath], worker: &mut Worker, progress: &mut Prog
         .filter_map(|(f, h)| u64::try_from(*h).ok().map(|h| (*f, h.min(f.size))))
         .collect();
     let total: u64 = lacking.iter().map(|(f, h)| f.size - h).sum();
-    if have.free < total.saturating_add(SPARE) {
-        return Err(Error::node(format!(
-            "node {} has {} MB free and needs {} MB for the scene's files",
-            worker.node(),
-            have.free >> 20,
-            (total + SPARE) >> 20
-        ))
-        .remedy("Free some space there (`tilectl clean` drops its cache), or give it another cache directory with cache=DIR."));
-    }
+    room(worker.node(), have.free, total)?;
     if !progress(Some((0, total))) {
         return Err(Error::interrupted("stopped"));
     }
@@ -78,6 +70,20 @@ pub(super) fn send(files: &[InputPath], worker: &mut Worker, progress: &mut Prog
         .remedy("Run the same command again once nothing writes to it."));
     }
     outcome.map(|()| sent)
+}
+
+/// Whether a node with `free` bytes can take `total` more. One that lacks nothing needs no room for files.
+fn room(node: &str, free: u64, total: u64) -> Result<()> {
+    if total == 0 || free >= total.saturating_add(SPARE) {
+        return Ok(());
+    }
+    Err(Error::node(format!(
+        "node {node} has {} MB free; the scene's files need {} MB, and {} MB must stay free beside them",
+        free >> 20,
+        total.div_ceil(1 << 20),
+        SPARE >> 20
+    ))
+    .remedy("Free some space there (`tilectl clean` drops its cache), or give it another cache directory with cache=DIR."))
 }
 
 /// Told bytes sent and bytes to send, `None` until that is known; says whether to go on.
@@ -188,5 +194,22 @@ impl Sending<'_, '_> {
                 .remedy("Check its disk; it is tried again."));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_asked_for_what_is_sent_and_for_a_reserve() {
+        let error = room("n", 10 << 20, 5 << 20).unwrap_err().to_string();
+        assert!(
+            error.contains("has 10 MB free; the scene's files need 5 MB, and 64 MB must stay"),
+            "{error}"
+        );
+        assert!(room("n", 10 << 20, 0).is_ok(), "nothing is sent");
+        assert!(room("n", 69 << 20, 5 << 20).is_ok());
+        assert!(room("n", u64::MAX - 1, u64::MAX).is_err());
     }
 }
