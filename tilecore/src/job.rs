@@ -54,7 +54,7 @@ pub struct Request {
     pub scripts: bool,
     /// Whether files that the scene refers to may be missing.
     pub allow_missing: bool,
-    /// Folders beside the .blend's own whose files may be sent to the nodes.
+    /// Folders beside the .blend's own whose files may be sent to the nodes, and single files.
     pub roots: Vec<PathBuf>,
     /// Whether nodes with other Blender versions may take part.
     pub mixed_versions: bool,

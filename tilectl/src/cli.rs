@@ -129,8 +129,8 @@ pub(crate) struct Scene {
     /// Go on although files that the scene refers to are missing
     #[arg(long)]
     pub(crate) allow_missing: bool,
-    /// Let files below this folder be sent to the nodes; without it only those in the .blend's folder and below
-    #[arg(long = "root", value_name = "DIR")]
+    /// Let files below this folder, or this one file, be sent to the nodes; without it only those in the .blend's folder and below, hidden ones left out
+    #[arg(long = "root", value_name = "PATH")]
     pub(crate) roots: Vec<PathBuf>,
 }
 

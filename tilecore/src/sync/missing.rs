@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::names::shown;
-use super::roots::folders_of;
+use super::roots::{advised, is_hidden};
 use crate::error::Error;
 
 /// How many are listed by name.
 const LISTED: usize = 20;
+/// How many places the advice names.
+const NAMED: usize = 6;
 /// How many names of a directory are looked at for a similar one.
 const LOOKED_AT: usize = 10_000;
 
@@ -19,7 +21,7 @@ pub enum Why {
     Absent(Option<PathBuf>),
     /// It is there and cannot be read.
     Unreadable(String),
-    /// It lies outside the project's folders, there.
+    /// It lies outside the project's folders or is hidden in them, there.
     Outside(PathBuf),
 }
 
@@ -72,6 +74,13 @@ fn split(missing: &[Missing]) -> (Vec<&Missing>, Vec<&Missing>) {
     missing.iter().partition(|m| matches!(m.why, Why::Outside(_)))
 }
 
+/// Whether it would have been sent if it were not hidden.
+fn is_hidden_beside(missing: &Missing, main: &Path) -> bool {
+    let Why::Outside(real) = &missing.why else { return false };
+    let folder = main.parent().and_then(|folder| folder.canonicalize().ok());
+    folder.is_some_and(|folder| is_hidden(&folder, real))
+}
+
 fn counted(n: usize) -> String {
     if n == 1 { "1 file".into() } else { format!("{n} files") }
 }
@@ -94,23 +103,34 @@ pub(crate) fn complaint(missing: &[Missing], main: &Path) -> Error {
         );
     }
     if !outside.is_empty() {
-        message.push(format!(
-            "{} that the scene needs outside its own folder, and such files are not sent to nodes unasked:{}",
-            if outside.len() == 1 {
-                "there is 1 file".into()
-            } else {
-                format!("there are {} files", outside.len())
-            },
-            listed(&outside, main)
-        ));
+        let there = |n: usize| if n == 1 { "there is 1 file".into() } else { format!("there are {n} files") };
+        let (hidden, elsewhere): (Vec<&Missing>, Vec<&Missing>) =
+            outside.iter().partition(|m| is_hidden_beside(m, main));
+        if !elsewhere.is_empty() {
+            message.push(format!(
+                "{} that the scene needs outside its own folder, and such files are not sent to nodes unasked:{}",
+                there(elsewhere.len()),
+                listed(&elsewhere, main)
+            ));
+        }
+        if !hidden.is_empty() {
+            message.push(format!(
+                "{} that the scene needs hidden in its folder, and hidden files are not sent to nodes unless they are \
+                 named:{}",
+                there(hidden.len()),
+                listed(&hidden, main)
+            ));
+        }
         let real = outside.iter().filter_map(|m| match &m.why {
             Why::Outside(real) => Some(real.as_path()),
             _ => None,
         });
+        let places = advised(real);
         let roots: Vec<String> =
-            folders_of(real).iter().map(|dir| format!("--root {}", quoted(&shown(dir)))).collect();
+            places.iter().take(NAMED).map(|place| format!("--root {}", quoted(&shown(place)))).collect();
+        let more = if places.len() > NAMED { ", and so on for the others" } else { "" };
         remedy.push(format!(
-            "If they belong to the project, let them be sent to the nodes: {}.",
+            "If they belong to the project, let them be sent to the nodes: {}{more}.",
             roots.join(" ")
         ));
     }
@@ -131,7 +151,7 @@ pub(crate) fn warnings(missing: &[Missing], main: &Path) -> Vec<String> {
     }
     if !outside.is_empty() {
         texts.push(format!(
-            "{} outside the project's folder not sent; Blender on this machine alone would have used {}:{}",
+            "{} outside the project's folder or hidden in it not sent; Blender on this machine alone would have used {}:{}",
             if outside.len() == 1 { "1 file is".into() } else { format!("{} files are", outside.len()) },
             if outside.len() == 1 { "it" } else { "them" },
             listed(&outside, main)
@@ -237,6 +257,18 @@ mod tests {
             (0..50).map(|n| missing(&format!("/p/{n}.png"), Why::Absent(None))).collect();
         let text = complaint(&many, Path::new("/p/a.blend")).to_string();
         assert!(text.contains("50 files") && text.contains("and 30 more"), "{text}");
+    }
+
+    #[test]
+    fn a_hidden_file_is_called_hidden_and_the_advice_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().canonicalize().unwrap();
+        let file = folder.join(".hidden.png");
+        let all = [missing(&file.display().to_string(), Why::Outside(file.clone()))];
+        let error = complaint(&all, &folder.join("a.blend"));
+        assert!(error.to_string().contains("needs hidden in its folder"), "{error}");
+        assert!(!error.to_string().contains("outside"), "{error}");
+        assert!(error.hint().unwrap().contains(&format!("--root {}.", file.display())), "{error:?}");
     }
 
     #[test]

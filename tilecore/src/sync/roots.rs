@@ -5,49 +5,78 @@ use std::path::{Path, PathBuf};
 use super::names::shown;
 use crate::error::{Error, Result, reason};
 
-/// The directories that a project's files lie in.
+/// The directories that a project's files lie in, and files of it that lie elsewhere or are hidden.
 #[derive(Clone, Debug)]
 pub struct Roots {
-    /// Without symbolic links; `None` admits everything.
-    dirs: Option<Vec<PathBuf>>,
+    /// Directories and files without symbolic links; `None` admits everything.
+    places: Option<Vec<PathBuf>>,
 }
 
 impl Roots {
-    /// The folder of the .blend, and those that the user names.
+    /// The folder of the .blend, and what the user names: folders, and single files.
     ///
     /// # Errors
-    /// When one of them is not a directory.
+    /// When one of them is not there or cannot be read.
     pub fn of(blend: &Path, named: &[PathBuf]) -> Result<Self> {
         let folder = blend.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let real = |dir: &Path| {
-            dir.canonicalize().and_then(|real| real.read_dir().map(|_| real)).map_err(|e| {
-                Error::input(format!("cannot use {} as a project folder: {}", shown(dir), reason(&e)))
-                    .remedy("Name a folder that is there and that you may read.")
+            let opened = |real: PathBuf| {
+                let readable = if real.is_dir() {
+                    real.read_dir().map(drop)
+                } else if real.is_file() {
+                    std::fs::File::open(&real).map(drop)
+                } else {
+                    Err(std::io::Error::other("it is neither a folder nor a file"))
+                };
+                readable.map(|()| real)
+            };
+            dir.canonicalize().and_then(opened).map_err(|e| {
+                Error::input(format!("cannot let {} be sent to nodes: {}", shown(dir), reason(&e)))
+                    .remedy("Name a folder or a file that is there and that you may read.")
             })
         };
-        let dirs = std::iter::once(folder).chain(named.iter().map(PathBuf::as_path)).map(real);
-        Ok(Self { dirs: Some(dirs.collect::<Result<_>>()?) })
+        let places = std::iter::once(folder).chain(named.iter().map(PathBuf::as_path)).map(real);
+        Ok(Self { places: Some(places.collect::<Result<_>>()?) })
     }
 
     /// No bounds: for nodes that can read every file anyhow, because they are this machine.
     pub fn anywhere() -> Self {
-        Self { dirs: None }
+        Self { places: None }
     }
 
     /// Whether the file at `real` (without symbolic links) may be sent. Hidden files and what lies in hidden folders
-    /// may not, unless such a folder is a root itself: that is where keys and passwords are.
+    /// may not, unless such a file or folder is a root itself: that is where keys and passwords are.
     pub fn admit(&self, real: &Path) -> bool {
-        let Some(dirs) = &self.dirs else { return true };
-        dirs.iter().any(|dir| {
-            real.strip_prefix(dir).is_ok_and(|below| {
-                !below.components().any(|c| c.as_os_str().as_encoded_bytes().starts_with(b"."))
-            })
-        })
+        let Some(places) = &self.places else { return true };
+        places.iter().any(|place| shows(place, real))
     }
 }
 
-/// The smallest set of folders that holds all `files`, for the advice to name them with `--root`; at most three.
-pub(super) fn folders_of<'a>(files: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
+/// Whether `real` is `place` or lies below it without being hidden there.
+fn shows(place: &Path, real: &Path) -> bool {
+    real.strip_prefix(place)
+        .is_ok_and(|below| !below.components().any(|c| c.as_os_str().as_encoded_bytes().starts_with(b".")))
+}
+
+/// Whether the file is hidden below `folder`, which admits all that is not.
+pub(super) fn is_hidden(folder: &Path, real: &Path) -> bool {
+    real.starts_with(folder) && !shows(folder, real)
+}
+
+/// What to name with `--root` so that all `files` are admitted: few folders, and those files that are hidden in them.
+pub(super) fn advised<'a>(files: impl Iterator<Item = &'a Path> + Clone) -> Vec<PathBuf> {
+    let is_plain = |file: &&Path| !file.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+    let mut places = folders_of(files.clone().filter(is_plain));
+    for file in files {
+        if !places.iter().any(|place| shows(place, file)) {
+            places.push(file.to_owned());
+        }
+    }
+    places
+}
+
+/// The smallest set of folders that holds all `files`; at most three.
+fn folders_of<'a>(files: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = Vec::new();
     for folder in files.filter_map(Path::parent) {
         if folders.iter().any(|f| folder.starts_with(f)) {
@@ -105,6 +134,11 @@ mod tests {
         let named = Roots::of(&at("shot/a.blend"), &[at("lib"), at("shot/.secret")]).unwrap();
         assert!(named.admit(&at("lib/a.blend")) && named.admit(&at("shot/.secret/key")));
         assert!(Roots::of(&at("shot/a.blend"), &[at("none")]).is_err());
+        assert!(Roots::of(&at("shot/a.blend"), &["/dev/null".into()]).is_err());
+        fs::write(at("shot/.env"), "").unwrap();
+        let file = Roots::of(&at("shot/a.blend"), &[at("shot/.env")]).unwrap();
+        assert!(file.admit(&at("shot/.env")) && !file.admit(&at("shot/.secret/key")));
+        assert!(!file.admit(&at("shot/.env2")));
         assert!(Roots::anywhere().admit(Path::new("/etc/passwd")));
     }
 
@@ -113,6 +147,14 @@ mod tests {
         let files: Vec<PathBuf> =
             (0..9).map(|n| PathBuf::from(format!("/home/u/project/tex{n}/a.png"))).collect();
         assert_eq!(folders_of(files.iter().map(PathBuf::as_path)), [Path::new("/home/u/project")]);
+        let hidden = ["/p/.a.png", "/p/.x/b.png", "/q/tex/c.png", "/q/tex/.d.png"].map(Path::new);
+        let places = advised(hidden.into_iter());
+        assert_eq!(places, ["/p/.x", "/q/tex", "/p/.a.png", "/q/tex/.d.png"].map(Path::new));
+        let admitted = Roots { places: Some(places) };
+        assert!(hidden.into_iter().all(|file| admitted.admit(file)));
+        let deep: Vec<PathBuf> = (0..9).map(|n| PathBuf::from(format!("/h/u/p/.t{n}/a.png"))).collect();
+        let admitted = Roots { places: Some(advised(deep.iter().map(PathBuf::as_path))) };
+        assert!(deep.iter().all(|file| admitted.admit(file)), "{admitted:?}");
         let two = [Path::new("/a/x/1.png"), Path::new("/b/y/2.png"), Path::new("/a/x/z/3.png")];
         assert_eq!(folders_of(two.into_iter()), [Path::new("/a/x"), Path::new("/b/y")]);
     }
