@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::ToSocketAddrs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilecore::config::Config;
@@ -12,12 +12,15 @@ use tilecore::spelling::slip;
 use tilecore::{Error, Result};
 
 use crate::cli;
+use crate::show::screen;
 
 /// The configuration that counts for a scene (or for none), and the nodes that take part.
 pub(crate) struct Farm {
     pub(crate) config: Config,
     pub(crate) specs: Vec<NodeSpec>,
     pub(crate) ssh: SshOptions,
+    /// The scene: a configuration may lie beside it.
+    pub(crate) blend: Option<PathBuf>,
 }
 
 impl Farm {
@@ -32,7 +35,7 @@ impl Farm {
         for spec in &mut specs {
             spec.threads = threads.or(spec.threads);
         }
-        Ok(Self { config, specs, ssh })
+        Ok(Self { config, specs, ssh, blend: blend.map(Path::to_owned) })
     }
 
     /// The nodes; nothing is connected yet.
@@ -49,7 +52,8 @@ fn known_or_reachable(asked: &str, config: &Config, ssh: &SshOptions) -> Result<
         return Ok(());
     }
     let Some(meant) = slip(name, &nodes) else { return Ok(()) };
-    let is_alias = node::ssh::hosts(ssh)?.iter().any(|host| host == name);
+    // What is wrong with the SSH configuration is said by the node that needs it.
+    let is_alias = node::ssh::hosts(ssh).is_ok_and(|hosts| hosts.iter().any(|host| host == name));
     if is_alias || (name, 22).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()) {
         return Ok(());
     }
@@ -75,6 +79,7 @@ impl Prompt for Terminal {
             return None;
         }
         let again = if attempt > 1 { "That was not it. " } else { "" };
-        rpassword::prompt_password(format!("{again}Passphrase for {}: ", key.display())).ok()
+        let question = format!("{again}Passphrase for {}: ", key.display());
+        screen::ask(|| rpassword::prompt_password(question).ok())
     }
 }

@@ -12,6 +12,7 @@ mod show;
 mod signals;
 mod standing;
 mod target;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
         }
     };
+    warnings::show();
     match commands::run(cli.command) {
         Ok(code) => code,
         Err(error) => fault::report(&error),

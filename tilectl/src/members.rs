@@ -14,6 +14,7 @@ use tilecore::state::Errand;
 
 use crate::farm::Farm;
 use crate::fault::sentence;
+use crate::show::screen;
 
 /// How often errands are looked for.
 const ERRANDS: Duration = Duration::from_millis(300);
@@ -45,8 +46,10 @@ struct Watch {
     ssh: SshOptions,
     /// Threads for nodes that name no number themselves.
     threads: Option<u32>,
-    /// The configuration.
+    /// The configuration, once there is one.
     config: Option<PathBuf>,
+    /// The scene, beside which it may appear.
+    blend: Option<PathBuf>,
     /// Whether the nodes are all that it has, so that new ones there join.
     followed: bool,
     seen: Option<SystemTime>,
@@ -71,6 +74,7 @@ impl Members {
             threads,
             seen: config.as_deref().and_then(changed),
             config,
+            blend: farm.blend.clone(),
             followed: listed,
             known: farm.specs.iter().map(|s| s.name.clone()).collect(),
             hangup: crate::signals::hangup()?,
@@ -97,7 +101,7 @@ impl Watch {
     fn run_errands(&mut self) {
         for errand in Errand::collect(&self.work_dir) {
             match errand {
-                Ok(Errand::Add(text)) => match self.spec(&text) {
+                Ok(Errand::Add(text)) => match self.named(&text) {
                     Ok(spec) => self.add(spec),
                     Err(e) => complain(&e),
                 },
@@ -114,18 +118,26 @@ impl Watch {
     }
 
     /// What `--node` would mean by this text: a node of the configuration, or a place.
-    fn spec(&self, text: &str) -> tilecore::Result<NodeSpec> {
-        let config = match &self.config {
-            Some(path) => Config::read(path)?,
+    fn named(&mut self, text: &str) -> tilecore::Result<NodeSpec> {
+        let config = match self.config() {
+            Some(path) => Config::read(&path)?,
             None => Config::default(),
         };
         let mut specs = config.specs(&[text])?;
         specs.pop().ok_or_else(|| tilecore::Error::input("no node was named"))
     }
 
+    /// Where the configuration is: one may have been written since the render began.
+    fn config(&mut self) -> Option<PathBuf> {
+        if self.config.is_none() {
+            self.config = Config::find(self.blend.as_deref());
+        }
+        self.config.clone()
+    }
+
     /// Nodes that are in the configuration now and were not.
     fn read_config(&mut self) {
-        let Some(path) = self.config.clone().filter(|_| self.followed) else { return };
+        let Some(path) = self.config().filter(|_| self.followed) else { return };
         let now = changed(&path);
         if now == self.seen {
             return;
@@ -161,8 +173,6 @@ fn changed(path: &std::path::Path) -> Option<SystemTime> {
 
 /// The render goes on; the file or the errand is at fault.
 fn complain(error: &tilecore::Error) {
-    use std::io::Write;
     let hint = error.hint().map(sentence).unwrap_or_default();
-    // A render outlives its terminal.
-    let _ = writeln!(std::io::stderr(), "tilectl: {} {hint}", sentence(&error.to_string()));
+    screen::lock().say(&format!("tilectl: {} {hint}", sentence(&error.to_string())));
 }

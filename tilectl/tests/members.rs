@@ -125,3 +125,15 @@ fn a_node_added_to_the_configuration_joins() {
     assert!(ended.stderr.contains("tilectl.ron"), "{}", ended.stderr);
     assert_same(&world.at("out.png"), &blender.reference(&scene("plain")).samples(SAMPLES).png());
 }
+
+#[test]
+fn a_configuration_that_is_written_meanwhile_is_followed() {
+    let world = World::new();
+    let mut running = world.spawn(words(&[]));
+    tile_by(&world, &mut running, "local");
+    let second = "(name: \"second\", host: \"local\", threads: 1)";
+    std::fs::write(world.at("tilectl.ron"), format!("(nodes: [{second}])")).unwrap();
+    running.signal("HUP");
+    tile_by(&world, &mut running, "second");
+    running.wait().expect(0);
+}

@@ -5,7 +5,7 @@ use std::time::Instant;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tilecore::events::Event;
 
-use super::{Countdown, Show, bytes, duration, lines};
+use super::{Countdown, Show, bytes, duration, lines, screen};
 
 pub(crate) struct Bars {
     verbose: bool,
@@ -20,6 +20,8 @@ pub(crate) struct Bars {
 impl Bars {
     pub(crate) fn new(verbose: bool) -> Self {
         let all = MultiProgress::new();
+        let mut screen = screen::lock();
+        screen.begin(&all);
         let frame = all.add(ProgressBar::new(1000));
         frame.set_style(
             ProgressStyle::with_template("{bar:32} {percent:>3} %  {msg}")
@@ -47,6 +49,7 @@ impl Bars {
 
 impl Show for Bars {
     fn event(&mut self, event: &Event) {
+        let mut screen = screen::lock();
         match event {
             Event::Connecting { slot, node } => {
                 while self.nodes.len() <= *slot {
@@ -109,14 +112,16 @@ impl Show for Bars {
         if let Some(text) = lines::line(event, &self.names, self.verbose).filter(|_| !shown || self.verbose)
             && !matches!(event, Event::Progress { .. } | Event::Reading { .. } | Event::Sending { .. })
         {
-            let _ = self.all.println(text);
+            screen.say(&text);
         }
     }
 
     fn end(&mut self) {
+        let mut screen = screen::lock();
         for node in &self.nodes {
             node.finish_and_clear();
         }
         self.frame.finish_and_clear();
+        screen.end();
     }
 }

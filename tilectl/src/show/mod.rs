@@ -3,6 +3,7 @@
 mod bars;
 mod countdown;
 mod lines;
+pub(crate) mod screen;
 
 use std::io::{IsTerminal, Write};
 
@@ -25,6 +26,7 @@ pub(crate) fn new(style: &OutputStyle) -> Box<dyn Show> {
     if style.json {
         Box::new(Json)
     } else if style.quiet {
+        screen::lock().silence();
         Box::new(Quiet)
     } else if std::io::stderr().is_terminal() {
         Box::new(bars::Bars::new(style.verbose))
