@@ -137,16 +137,29 @@ fn facts(health: &Health) -> String {
 
 /// The nodes as they are known here; nothing is connected.
 fn list(args: &cli::NodesQuery) -> Result<ExitCode> {
-    let farm = Farm::new(&args.asked(), None, None)?;
+    let asked = args.asked();
+    let specs = if asked.nodes.is_empty() {
+        Config::load(asked.config.as_deref(), None)?.all()
+    } else {
+        Farm::new(&asked, None, None)?.specs
+    };
     if args.json {
-        println!("{}", crate::say::json(&farm.specs));
+        let all: Vec<_> = specs.iter().map(object).collect();
+        println!("{}", crate::say::json(&all));
         return Ok(ExitCode::SUCCESS);
     }
-    let width = farm.specs.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
-    for spec in &farm.specs {
+    let width = specs.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
+    for spec in &specs {
         println!("{:width$}  {}", spec.name, described(spec));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// For programs. Of the environment only the names: the values may be secrets.
+fn object(spec: &NodeSpec) -> serde_json::Value {
+    let mut object = serde_json::to_value(spec).unwrap_or_default();
+    object["env"] = spec.env.keys().cloned().collect();
+    object
 }
 
 fn described(spec: &NodeSpec) -> String {
@@ -161,7 +174,7 @@ fn described(spec: &NodeSpec) -> String {
     words.extend(spec.blender.as_ref().map(|b| format!("Blender at {b}")));
     words.extend(spec.cache_dir.as_ref().map(|c| format!("cache at {c}")));
     words.extend(spec.nice.map(|n| format!("nice {n}")));
-    words.extend(spec.env.iter().map(|(name, value)| format!("{name}={value}")));
+    words.extend(spec.env.keys().map(|name| format!("sets {name}")));
     words.extend((!spec.enabled).then(|| "disabled".to_owned()));
     words.join(", ")
 }
