@@ -199,6 +199,29 @@ fn what_lies_outside_the_project_is_asked_for() {
 }
 
 #[test]
+fn hidden_files_are_sent_when_they_are_named() {
+    let blender = Blender::of_the_tests();
+    let project = Project::make(&blender);
+    let hidden = project.at("shot/tex/.plain_5.png");
+    fs::rename(project.at("shot/tex/plain_5.png"), &hidden).expect("it was there");
+    std::os::unix::fs::symlink(".plain_5.png", project.at("shot/tex/plain_5.png"))
+        .expect("a link can be made");
+    let farm = Farm::start();
+    let mut words = farm.nodes(&format!("blender={}", blender.program.display()));
+    for folder in ["shared", "lib"] {
+        words.extend(["--root".to_owned(), project.at(folder).display().to_string()]);
+    }
+    let refused = farm.world.run(render(&project.shot(), &words)).expect(2);
+    let text = &refused.stderr;
+    assert!(text.contains("needs hidden in its folder") && !text.contains("outside"), "{text}");
+    let hidden = hidden.canonicalize().expect("it is there").display().to_string();
+    assert!(text.contains(&format!("--root {hidden}.")), "{text}");
+    words.extend(["--root".to_owned(), hidden]);
+    farm.world.run(render(&project.shot(), &words)).expect(0);
+    assert_same(&farm.world.at("out.png"), &project.reference(&blender, "wanted.png"));
+}
+
+#[test]
 fn missing_files_are_named_before_anything_renders() {
     let blender = Blender::of_the_tests();
     let project = Project::make(&blender);
