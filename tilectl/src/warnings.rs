@@ -44,7 +44,10 @@ impl<S: Subscriber> Layer<S> for Warnings {
         event.record(&mut message);
         let text = printable(&message.0, 1000);
         if self.is_new(&text) {
-            screen::lock().say(&format!("tilectl: {}", sentence(&text)));
+            let mut screen = screen::lock();
+            if !screen.is_silent() {
+                screen.say(&format!("tilectl: {}", sentence(&text)));
+            }
         }
     }
 }

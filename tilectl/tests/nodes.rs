@@ -67,6 +67,10 @@ fn known_hosts_that_cannot_be_read_are_warned_of_once() {
     let ended = world.run(["nodes", "check", &place, &format!("{place},name=b")]).expect(0);
     let warning = format!("tilectl: the known host keys in {} cannot be read: ", known.display());
     assert_eq!(ended.stderr.matches(&warning).count(), 1, "{}", ended.stderr);
+    let plain = scene("plain").display().to_string();
+    let words = ["render", &plain, "--frame", "1", "--samples", "1", "--percentage", "10", "--node", &place];
+    let ended = world.run(words.iter().chain(&["--quiet"])).expect(0);
+    assert!(ended.stderr.is_empty(), "{}", ended.stderr);
 }
 
 #[test]

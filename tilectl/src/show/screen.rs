@@ -45,16 +45,18 @@ impl Screen {
         self.bars = None;
     }
 
-    /// Nothing is said from now on.
+    /// Only errors are worth a word from now on.
     pub(crate) fn silence(&mut self) {
         self.silent = true;
     }
 
+    /// Whether nothing but errors is to be said.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
     /// Writes a line, above the bars where there are some.
     pub(crate) fn say(&mut self, line: &str) {
-        if self.silent {
-            return;
-        }
         if self.asking {
             self.waiting.push(line.to_owned());
             return;

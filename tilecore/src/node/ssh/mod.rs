@@ -10,6 +10,7 @@ mod criterion;
 mod key;
 mod known_hosts;
 mod login;
+mod network;
 mod options;
 mod pattern;
 mod proxy;

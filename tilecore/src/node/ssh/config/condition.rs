@@ -3,6 +3,7 @@
 use super::{Place, Reader};
 use crate::error::{Error, Result};
 use crate::node::ssh::criterion;
+use crate::node::ssh::network;
 use crate::node::ssh::pattern::{Case, matches_list};
 use crate::node::ssh::tokens::Tokens;
 
@@ -47,6 +48,7 @@ impl Reader<'_> {
                         // As in OpenSSH, no command is run for what the others have decided already.
                         _ if !all => false,
                         "exec" => self.runs(&value, place)?,
+                        "localnetwork" => network::holds(&value).map_err(|why| place.wrong(&why))?,
                         _ => {
                             let what = format!("the condition {criterion} of Match is not supported");
                             return Err(Error::input(format!("{place}: {what}")).remedy(format!(

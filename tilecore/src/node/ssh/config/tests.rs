@@ -49,6 +49,7 @@ fn match_lines() {
     assert_eq!(of("Match exec \"test %h:%p = r.lan:4\"\n User x\nPort 4\nHostName r.lan\n", "n").user, None);
     let text = "Port 4\nHostName r.lan\nMatch exec \"test %h:%p:%n = r.lan:4:n\"\n User x\n";
     assert_eq!(of(text, "n").user.as_deref(), Some("x"));
+    assert_eq!(of("Match localnetwork 127.0.0.0/8\n Port 3\n", "n").port, Some(3));
     assert_eq!(of("Tag fast\nMatch tagged fast sessiontype exec\n Port 3\n", "n").port, Some(3));
     assert_eq!(of("Match final host x.lan\n Port 3\nHost n\n HostName x.lan\n", "n").port, Some(3));
 }
@@ -56,11 +57,11 @@ fn match_lines() {
 #[test]
 fn a_condition_that_nobody_can_decide_is_an_error_where_it_matters() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "\nMatch localnetwork 10.0.0.0/8\n Port 3\n";
+    let text = "\nMatch weather sunny\n Port 3\n";
     let error = about(dir.path(), text, "n1").unwrap_err();
-    assert!(error.to_string().contains("config:2: the condition localnetwork"), "{error}");
+    assert!(error.to_string().contains("config:2: the condition weather"), "{error}");
     assert!(error.hint().unwrap().contains("!originalhost n1"), "{error:?}");
-    let text = "Match !originalhost n1 localnetwork 10.0.0.0/8\n Port 3\n";
+    let text = "Match !originalhost n1 weather sunny\n Port 3\n";
     assert_eq!(about(dir.path(), text, "n1").unwrap().port, None);
     // A list of hosts runs nothing.
     let ran = dir.path().join("ran");
