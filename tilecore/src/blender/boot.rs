@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 26] = [
+pub(super) const WORKER: [(&str, &str); 27] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
     ("compat.py", include_str!("worker/compat.py")),
@@ -30,6 +30,7 @@ pub(super) const WORKER: [(&str, &str); 26] = [
     ("tiles.py", include_str!("worker/tiles.py")),
     ("timing.py", include_str!("worker/timing.py")),
     ("trees.py", include_str!("worker/trees.py")),
+    ("usd_files.py", include_str!("worker/usd_files.py")),
     ("wire.py", include_str!("worker/wire.py")),
     ("worker.py", include_str!("worker/worker.py")),
 ];

@@ -1,13 +1,15 @@
 //! Blender on a node: finding and starting it, and talking to the warm worker inside it.
 
 mod boot;
+mod fetch;
 mod message;
 mod wire;
 mod worker;
 
+pub use fetch::Fetch;
 pub use message::{
     Effective, Facts, Hello, Need, Needs, Picture, Reason, SceneBorder, Spooled, TileDone, TileFormat,
 };
 pub use wire::{Message, printable};
 pub(crate) use worker::hex;
-pub use worker::{Booted, Fetch, Worker};
+pub use worker::{Booted, Worker};

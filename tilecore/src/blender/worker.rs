@@ -1,17 +1,16 @@
 //! One warm Blender on a node: started, spoken to, and gone when it is dropped.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::boot;
+use super::fetch::Fetch;
 use super::message::{Hello, Spooled};
 use super::wire::{CHATTER, Message, Wire, babble, printable};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::node::Node;
 use crate::spelling::closest;
 
@@ -25,8 +24,6 @@ const START: Duration = Duration::from_secs(180);
 const ANSWER: Duration = Duration::from_secs(120);
 /// How often the worker is told that the controller is there; it ends itself when it hears nothing for ten minutes.
 const PING: Duration = Duration::from_secs(15);
-/// Largest tile or finished file that is fetched, bytes.
-const FILE: u64 = 64 << 30;
 
 /// A worker that has said hello, and what it said.
 pub struct Booted {
@@ -181,7 +178,7 @@ impl Worker {
         }
     }
 
-    fn nonsense(&self) -> Error {
+    pub(super) fn nonsense(&self) -> Error {
         Error::node(format!("node {} answered with something unexpected", self.node))
             .remedy("Check that nothing on that node imitates Blender; run `tilectl nodes check`.")
     }
@@ -318,64 +315,6 @@ impl Worker {
     /// Bytes received and sent so far.
     pub fn traffic(&self) -> (u64, u64) {
         (self.wire.received, self.wire.sent)
-    }
-}
-
-/// A file on its way from a node's spool, while other messages go by.
-pub struct Fetch {
-    id: u64,
-    path: std::path::PathBuf,
-    file: std::fs::File,
-    hash: Sha256,
-    at: u64,
-    size: u64,
-    sha256: String,
-}
-
-impl Fetch {
-    /// Asks for the file.
-    pub fn begin(worker: &mut Worker, job: &str, file: &Spooled, into: &Path) -> Result<Self> {
-        if file.bytes > FILE {
-            return Err(worker.nonsense());
-        }
-        let out = std::fs::File::create(into).at("write", into)?;
-        let id = worker.send("get", json!({"job": job, "name": file.name, "offset": 0}), &[])?;
-        Ok(Self {
-            id,
-            path: into.to_owned(),
-            file: out,
-            hash: Sha256::new(),
-            at: 0,
-            size: file.bytes,
-            sha256: file.sha256.clone(),
-        })
-    }
-
-    /// Takes a message if it belongs to this file; true when the file is complete, verified and on disk.
-    pub fn take(&mut self, worker: &Worker, message: &Message) -> Result<bool> {
-        if message.head["event"] == "data" && message.head["of"] == json!(self.id) {
-            let end = self.at + message.payload.len() as u64;
-            if message.head["offset"] != json!(self.at) || end > self.size {
-                return Err(worker.nonsense());
-            }
-            self.file.write_all(&message.payload).at("write", &self.path)?;
-            self.hash.update(&message.payload);
-            self.at = end;
-            return Ok(false);
-        }
-        match worker.answer::<Value>(self.id, message) {
-            None => Ok(false),
-            Some(Err(e)) => Err(e),
-            Some(Ok(_)) => {
-                let found = hex(&self.hash.finalize_reset());
-                if self.at != self.size || found != self.sha256 {
-                    return Err(Error::node(format!("a file from node {} arrived damaged", worker.node))
-                        .remedy("It is fetched again by itself; if this repeats, check that node's disk and memory."));
-                }
-                self.file.sync_all().at("write", &self.path)?;
-                Ok(true)
-            }
-        }
     }
 }
 

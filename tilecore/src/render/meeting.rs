@@ -1,36 +1,24 @@
 //! Before anything renders: who is there, what the scene is, which job this is.
-//!
-//! The first slot that is up is the scout: it opens the scene, lists its files and says what it needs. The others
-//! receive the files as soon as they are known.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-use serde_json::json;
 
 use super::control::Control;
 use super::seat::{Seat, Stage};
 use super::shot::Shot;
-use super::slot::{AdoptOrder, FilesOrder, Order, Report};
+use super::slot::{AdoptOrder, Order, Report};
 use super::work::{self, Canvas, Work};
 use crate::blender::{Effective, Facts, Hello, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::frames::Frames;
 use crate::geometry::Overlap;
 use crate::job::Request;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
-use crate::sync::{self, Inputs, Roots, Survey};
+use crate::sync::{Inputs, Roots};
 
-/// Steps from library to library.
-const SURVEYS: u32 = 64;
 /// How long the first scout may be silent while another slot waits, seconds; every next one has twice that.
 const PATIENCE_S: f64 = 30.0;
-/// Other scenes that a scene's compositor may read.
-const SCENES: usize = 64;
 /// Bytes of a tile's file per pixel, for the forecast only.
 const PNG_PIXEL: f64 = 3.0;
 const EXR_PIXEL: f64 = 12.0;
@@ -39,17 +27,17 @@ const EXR_PIXEL: f64 = 12.0;
 pub(super) struct Meeting {
     /// Files so far; all of them once `settled`.
     pub(super) inputs: Arc<Inputs>,
-    settled: bool,
+    pub(super) settled: bool,
     /// Which of them may be sent.
-    roots: Roots,
+    pub(super) roots: Roots,
     /// Whether all nodes that the run began with are this machine.
     pub(super) here: bool,
     /// How often the scene was looked through for files.
-    surveys: u32,
-    scout: Option<usize>,
+    pub(super) surveys: u32,
+    pub(super) scout: Option<usize>,
     /// When the scout last said anything, and how long it may be silent while another slot waits, seconds.
-    scouted: Instant,
-    patience_s: f64,
+    pub(super) scouted: Instant,
+    pub(super) patience_s: f64,
     /// Facts of the scenes asked for, then of the others that their compositors read.
     pub(super) facts: Vec<Facts>,
     pub(super) canvases: Vec<Canvas>,
@@ -271,115 +259,6 @@ impl Control<'_, '_> {
         .remedy("Versions render different pixels: install the same one everywhere, leave one node out, or accept seams with --mixed-versions.")
     }
 
-    /// Moves every waiting slot on as far as it can go.
-    pub(super) fn advance(&mut self) {
-        for slot in 0..self.seats.len() {
-            if self.seats[slot].stage != Stage::Waiting {
-                continue;
-            }
-            let node = self.seats[slot].node;
-            let receiving = self.seats.iter().any(|s| s.node == node && s.stage == Stage::Opening);
-            let open = if self.meeting.settled {
-                !receiving && !self.meeting.canvases.is_empty()
-            } else {
-                self.meeting.scout.is_none()
-            };
-            if open {
-                if !self.meeting.settled {
-                    self.meeting.scout = Some(slot);
-                    self.meeting.scouted = Instant::now();
-                }
-                self.open(slot);
-            }
-        }
-    }
-
-    fn open(&mut self, slot: usize) {
-        self.seats[slot].stage = Stage::Opening;
-        self.seats[slot].order(Order::Open(Arc::clone(&self.meeting.inputs), self.request.scripts));
-    }
-
-    fn opened(&mut self, slot: usize, seconds: f64) -> Result<()> {
-        self.seats[slot].sync_s += seconds;
-        self.emit(Event::Opened { slot, seconds });
-        if !self.meeting.settled {
-            self.seats[slot].stage = Stage::Looking;
-            self.seats[slot].order(Order::Files(Box::new(FilesOrder {
-                scenes: self.request.scenes.clone(),
-                frames: match &self.request.frames {
-                    Frames::These(frames) => Some(frames.clone()),
-                    Frames::All => None,
-                },
-                inputs: Arc::clone(&self.meeting.inputs),
-                roots: self.meeting.roots.clone(),
-            })));
-            return Ok(());
-        }
-        if self.meeting.canvases.is_empty() {
-            return self.look(slot);
-        }
-        self.begin_set_up(slot);
-        self.advance();
-        Ok(())
-    }
-
-    /// More of the scene's files are known. A library says what it refers to only where it is there itself, so the
-    /// scout receives what is new and looks again, until nothing is.
-    fn settle(&mut self, slot: usize, survey: Survey) -> Result<()> {
-        let blend = self.meeting.inputs.blend().to_owned();
-        if survey.grew {
-            self.meeting.inputs = Arc::new(survey.inputs);
-            self.meeting.surveys += 1;
-            if self.meeting.surveys > SURVEYS {
-                return Err(Error::input(format!(
-                    "the libraries of the scene lead further after {SURVEYS} steps"
-                ))
-                .remedy("Look for libraries that link one another in a circle under changing paths."));
-            }
-            self.open(slot);
-            return Ok(());
-        }
-        if !survey.missing.is_empty() && !self.request.allow_missing {
-            return Err(sync::complaint(&survey.missing, &blend));
-        }
-        for text in survey.notes.into_iter().chain(sync::warnings(&survey.missing, &blend)) {
-            self.emit(Event::Warning { text });
-        }
-        self.meeting.settled = true;
-        self.look(slot)
-    }
-
-    fn look(&mut self, slot: usize) -> Result<()> {
-        let known = self.meeting.facts.len();
-        let scene = if known < self.request.scenes.len().max(1) {
-            self.request.scenes.get(known).cloned()
-        } else {
-            let read = self.meeting.facts.iter().flat_map(|f| &f.needs.pictures).map(|p| &p.scene);
-            let next = read.into_iter().find(|name| !self.meeting.facts.iter().any(|f| f.scene == **name));
-            match next.cloned() {
-                Some(name) => Some(name),
-                None => return self.decide(slot),
-            }
-        };
-        self.seats[slot].stage = Stage::Looking;
-        self.seats[slot].order(Order::Look(json!({"scene": scene})));
-        Ok(())
-    }
-
-    fn looked(&mut self, slot: usize, mut facts: Facts) -> Result<()> {
-        if self.meeting.facts.len() > SCENES + self.request.scenes.len()
-            || facts.needs.pictures.len() > SCENES
-        {
-            return Err(Error::input(format!("the compositor reads more than {SCENES} scenes")).remedy(
-                "Have it read fewer, or render with --tile-format png, which leaves the compositor out.",
-            ));
-        }
-        let mut seen = HashSet::new();
-        facts.needs.pictures.retain(|p| seen.insert(p.scene.clone()));
-        self.meeting.facts.push(facts);
-        self.look(slot)
-    }
-
     pub(super) fn begin_set_up(&mut self, slot: usize) {
         let seat = &mut self.seats[slot];
         let next = self.work.as_ref().and_then(Work::next_canvas).or(self.meeting.canvases.first());
@@ -422,43 +301,5 @@ impl Control<'_, '_> {
     pub(super) fn measured(&mut self, slot: usize) -> Result<()> {
         self.meeting.ready.get_or_insert_with(Instant::now);
         self.ready(slot)
-    }
-
-    /// A scout that says nothing any more, while another slot could look, starts over behind that one.
-    pub(super) fn mind_the_scout(&mut self) {
-        let Some(slot) = self.meeting.scout.filter(|_| self.meeting.canvases.is_empty()) else { return };
-        let busy = matches!(self.seats[slot].stage, Stage::Opening | Stage::Looking);
-        let other = self.seats.iter().any(|s| s.stage == Stage::Waiting);
-        let patience = self.meeting.patience_s.max(3.0 * self.seats[slot].start_s);
-        let silent = self.meeting.scouted.elapsed().as_secs_f64();
-        if !busy || !other || silent < patience {
-            return;
-        }
-        self.meeting.patience_s = 2.0 * patience;
-        let seat = &mut self.seats[slot];
-        seat.stage = Stage::Booting;
-        seat.sync_s = 0.0;
-        seat.given_up.store(true, Ordering::Relaxed);
-        let node = seat.name.clone();
-        self.emit(Event::Lost {
-            slot,
-            node,
-            reason: format!(
-                "it has said nothing about the scene for {silent:.0} s, and another node looks instead"
-            ),
-            remedy: None,
-            again_in: 0.0,
-        });
-        self.scout_again(slot);
-    }
-
-    /// The scout is gone: another one looks.
-    pub(super) fn scout_again(&mut self, slot: usize) {
-        if self.meeting.scout == Some(slot) && self.meeting.canvases.is_empty() {
-            self.meeting.scout = None;
-            self.meeting.settled = false;
-            self.meeting.facts.clear();
-        }
-        self.advance();
     }
 }

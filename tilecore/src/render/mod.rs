@@ -17,6 +17,7 @@ mod meeting;
 mod output;
 mod probe;
 mod roster;
+mod scout;
 mod seat;
 mod seating;
 mod session;

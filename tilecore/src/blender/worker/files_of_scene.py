@@ -9,8 +9,8 @@ import posixpath
 import bpy
 
 import names
-from references import (CHANGED, MAY, MUST, NOT, ORIGINAL, USD, Reference, UsdFiles, animates_frames, reachable, set_to,
-                        tree_of)
+from references import MAY, MUST, NOT, ORIGINAL, Reference, animates_frames, reachable, set_to, tree_of
+from usd_files import CHANGED, USD, UsdFiles
 
 FLUID_FOLDERS = ["config", "data", "noise", "mesh", "particles", "guiding"]
 FLUID_ENDINGS = [".uni", ".vdb", ".raw", ".gz", ".obj"]
