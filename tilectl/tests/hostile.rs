@@ -202,6 +202,43 @@ fn what_was_kept_here_does_not_go_to_a_node_that_joins() {
 }
 
 #[test]
+fn secrets_of_a_node_are_written_nowhere() {
+    let world = World::new();
+    let secret = "correct-horse-battery";
+    let text = format!(
+        r#"(nodes: [(name: "local", blender: {:?}, env: {{"LICENCE": {secret:?}}})])"#,
+        impostor(&world, "nothing")
+    );
+    std::fs::write(world.at("tilectl.ron"), text).unwrap();
+    let scene = scene("plain").display().to_string();
+    let words =
+        ["render", &scene, "--frame", "1", "-o", "out.png", "--tiles", "4", "--keep", "--report", "r.html"];
+    let told = world.run(words.iter().chain(&["-v"])).expect(0);
+    let json = world.run(words.iter().chain(&["--fresh", "--json"])).expect(0);
+    let listed = world.run(["nodes", "list"]).expect(0);
+    let checked = world.run(["nodes", "check", "--json"]);
+    for ended in [told, json, listed, checked] {
+        assert!(!(ended.stdout + &ended.stderr).contains(secret));
+    }
+    let mut folders = vec![world.work(), world.home().to_owned()];
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.is_file() && path != world.at("tilectl.ron") {
+                let bytes = std::fs::read(&path).unwrap();
+                let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                assert!(!found, "{}", path.display());
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 5, "state, report, tiles and measurements were looked through");
+}
+
+#[test]
 fn scripts_run_only_where_that_is_asked_for_and_said() {
     let world = World::new();
     let ran = world.at("ran");

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use support::blender::Blender;
-use support::impostor::node;
+use support::impostor::{impostor, node};
 use support::picture::{Picture, assert_same};
 use support::program::World;
 use support::scene;
@@ -71,6 +73,78 @@ fn what_a_bench_measures_is_kept_shown_and_cleared() {
     assert_eq!(show().lines().count(), 2);
     world.run(["bench", "--clear"]).expect(0);
     assert_eq!(show(), "");
+}
+
+#[test]
+fn the_first_who_is_ready_begins_while_others_still_receive() {
+    let world = World::new();
+    let nodes = [node(&world, "quick", "is slow"), node(&world, "slow", "receives slowly")];
+    let told =
+        world.run(words("render", &nodes, &["--tiles", "48", "-o", "out.png", "--json"])).expect(0).json();
+    let first = |kind: &str, slot: u64| {
+        told.iter().position(|e| e["event"] == kind && e["slot"] == slot).unwrap_or(usize::MAX)
+    };
+    let (stored, ready) = (first("stored", 0), first("ready", 1));
+    assert!(stored < ready && ready < usize::MAX, "{stored} {ready}");
+    assert!(first("stored", 1) < usize::MAX, "the other joined and rendered too");
+}
+
+#[test]
+fn a_blender_can_be_named_from_where_the_login_begins() {
+    let world = World::new();
+    let path = impostor(&world, "nothing");
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap();
+    world.run(words("render", &[format!("local,blender=./{name}")], &["-o", "out.png"])).expect(0);
+}
+
+#[test]
+fn defaults_of_the_configuration_are_those_of_a_render() {
+    let world = World::new();
+    let text = format!(
+        r#"(nodes: [(name: "local", blender: {:?})], defaults: (percentage: 50, samples: 2, tiles: 4, keep: true))"#,
+        Blender::of_the_tests().program
+    );
+    std::fs::write(world.at("tilectl.ron"), text).unwrap();
+    let whole = Blender::of_the_tests().reference(&scene("plain")).samples(2);
+    let wanted = whole.python("import bpy; bpy.context.scene.render.resolution_percentage = 50").png();
+    world.run(words("render", &[], &["-o", "half.png"])).expect(0);
+    assert_same(&world.at("half.png"), &wanted);
+    let state = std::fs::read_to_string(world.at("half.png.tiles/state.ron")).unwrap();
+    assert_eq!(state.lines().filter(|line| line.starts_with("Tile(")).count(), 4);
+    // What is typed counts more.
+    world.run(words("render", &[], &["-o", "one.png", "--tiles", "1", "--percentage", "25"])).expect(0);
+    assert_eq!(Picture::read(&world.at("one.png")).width * 2, Picture::read(&world.at("half.png")).width);
+}
+
+#[test]
+fn a_node_that_is_off_at_the_start_joins_when_it_is_up() {
+    let world = World::new();
+    let up = world.at("up");
+    let text = format!(
+        r#"(nodes: [
+            (name: "local", blender: {:?}, cache_dir: {:?}),
+            (name: "late", command: ["/bin/sh", "-c", "test -e {} || exit 1; exec /bin/sh"], blender: {:?}, cache_dir: {:?}),
+        ])"#,
+        impostor(&world, "is slow"),
+        world.at("a"),
+        up.display(),
+        impostor(&world, "nothing"),
+        world.at("b"),
+    );
+    std::fs::write(world.at("tilectl.ron"), text).unwrap();
+    let mut running =
+        world.spawn(words("render", &[], &["--tiles", "192", "-o", "out.png", "--keep", "--json"]));
+    let state = world.at("out.png.tiles/state.ron");
+    let tiles = || std::fs::read_to_string(&state).unwrap_or_default().matches("\nTile(").count();
+    let until = Instant::now() + Duration::from_secs(60);
+    while tiles() < 2 {
+        assert!(Instant::now() < until && running.goes_on(), "no tile came");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::fs::write(up, "").unwrap();
+    running.wait().expect(0);
+    let text = std::fs::read_to_string(&state).unwrap();
+    assert!(text.lines().any(|l| l.starts_with("Tile(") && l.contains("node:\"late\"")), "{text}");
 }
 
 #[test]

@@ -19,6 +19,11 @@ fi
 case $CACHE in
     "~/"*) CACHE=$HOME/${CACHE#??} ;;
 esac
+# Where the login begins is what a path without a beginning is meant from.
+case $BLENDER in
+    /* | "~/"*) ;;
+    */*) BLENDER=$PWD/$BLENDER ;;
+esac
 # Hosts may share this directory: a host's name ends at a sign that no name has, or node-1 would be taken for node's.
 HOST=$(uname -n 2>/dev/null | tr -cd 'A-Za-z0-9_.-')
 # A connection that broke may still look well from here: the shell that serves it must not share a place with us.

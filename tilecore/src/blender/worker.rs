@@ -145,7 +145,7 @@ impl Worker {
                 ))
                 .fatal(),
             "no_cache" => Error::node(format!("node {node} cannot keep files: {text}")).remedy(format!(
-                "Free some space there, or choose another place: --node {node},cache=/path/to/directory."
+                "See to it that there is room and that this login may write there, or choose another place: --node {node},cache=/path/to/directory."
             )),
             _ => Error::node(format!("node {node}: {what}")),
         }

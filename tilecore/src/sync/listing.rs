@@ -100,3 +100,30 @@ impl Listing {
         Ok((references.collect::<Result<_>>()?, notes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What a worker lists, with bytes changed and cut.
+        #[test]
+        fn no_damaged_listing_panics(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let said = r#"{"files":[{"what":"image 'a'","in":"/s/a.blend","path":"//t%2Fb.png","need":"must","files":["//b%FF.png","/x"],"like":["a","%62"],"folders":["","x"],"endings":[".vdb"]},{"what":"","in":"/","path":"","need":"may","files":[],"like":null,"folders":null,"endings":null}],"notes":["n\u001b"]}"#;
+            let mut bytes = said.as_bytes().to_vec();
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            bytes.truncate(cut.index(2 * bytes.len()).max(1));
+            if let Ok(Ok((references, notes))) = serde_json::from_slice::<Listing>(&bytes).map(Listing::read) {
+                prop_assert!(references.iter().all(|r| r.blend.starts_with(b"/")), "not absolute");
+                prop_assert!(notes.iter().all(|n| !n.contains('\u{1b}')), "steers a terminal");
+            }
+        }
+    }
+}

@@ -107,6 +107,8 @@ def answer(request, payload):
     command, number = request["cmd"], request["id"]
     if command == "put" and WRONG == "reads nothing":
         time.sleep(1000)
+    if command == "put" and WRONG == "receives slowly":
+        time.sleep(12)
     if command == "open" and WRONG == "never opens":
         return
     if command == "probe" and WRONG == "cannot be measured":
