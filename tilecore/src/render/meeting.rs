@@ -17,7 +17,7 @@ use crate::job::Request;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
 use crate::sync::{Inputs, Roots};
 
-/// How long the first scout may be silent while another slot waits, seconds; every next one has twice that.
+/// How long a scout may be silent until another slot looks too, seconds; the next one has twice that.
 const PATIENCE_S: f64 = 30.0;
 /// Bytes of a tile's file per pixel, for the forecast only.
 const PNG_PIXEL: f64 = 3.0;
@@ -150,17 +150,17 @@ impl Control<'_, '_> {
         let Some(ready) = self.meeting.ready else { return false };
         let slowest = self.seats.iter().map(|s| s.start_s).fold(0.5, f64::max);
         let patience = Duration::from_secs_f64((3.0 * slowest).clamp(2.0, 10.0));
-        let coming = self
-            .seats
-            .iter()
-            .any(|s| !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0 && !s.queued);
+        let coming = self.seats.iter().any(|s| {
+            !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0 && !s.queued && !s.astray
+        });
         self.seats.iter().any(|s| s.stage == Stage::Ready) && (!coming || ready.elapsed() > patience)
     }
 
     pub(super) fn met_report(&mut self, slot: usize, report: Report) -> Result<()> {
-        // What was on its way from a slot that has been told to start over.
-        if self.seats[slot].stage == Stage::Booting
-            && !matches!(report, Report::Queued(_) | Report::Booted(..))
+        let answer = matches!(report, Report::Opened(_) | Report::Surveyed(_) | Report::Looked(_));
+        if answer
+            && self.seats[slot].astray
+            && !self.back_from_astray(slot, matches!(report, Report::Opened(_)))
         {
             return Ok(());
         }
@@ -228,6 +228,7 @@ impl Control<'_, '_> {
         // How long a queue was says nothing about the next start.
         seat.start_s = if std::mem::take(&mut seat.queued) { 0.0 } else { seconds };
         seat.hello = Some(hello);
+        seat.astray = false;
         seat.stage = Stage::Waiting;
         let mine = (version, hash);
         match &self.meeting.blender {

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::json;
@@ -30,7 +29,8 @@ impl Control<'_, '_> {
                 continue;
             }
             let node = self.seats[slot].node;
-            let receiving = self.seats.iter().any(|s| s.node == node && s.stage == Stage::Opening);
+            let receiving =
+                self.seats.iter().any(|s| s.node == node && s.stage == Stage::Opening && !s.astray);
             let open = if self.meeting.settled {
                 !receiving && !self.meeting.canvases.is_empty()
             } else {
@@ -132,32 +132,47 @@ impl Control<'_, '_> {
         self.look(slot)
     }
 
-    /// A scout that says nothing any more, while another slot could look, starts over behind that one.
+    /// While a scout says nothing, another slot that could look does so too. Whether the first one hangs or has much to
+    /// open cannot be told from here.
     pub(super) fn mind_the_scout(&mut self) {
         let Some(slot) = self.meeting.scout.filter(|_| self.meeting.canvases.is_empty()) else { return };
         let busy = matches!(self.seats[slot].stage, Stage::Opening | Stage::Looking);
-        let other = self.seats.iter().any(|s| s.stage == Stage::Waiting);
-        let patience = self.meeting.patience_s.max(3.0 * self.seats[slot].start_s);
         let silent = self.meeting.scouted.elapsed().as_secs_f64();
-        if !busy || !other || silent < patience {
+        if !busy || silent < self.meeting.patience_s || !self.seats.iter().any(|s| s.stage == Stage::Waiting)
+        {
             return;
         }
-        self.meeting.patience_s = 2.0 * patience;
-        let seat = &mut self.seats[slot];
-        seat.stage = Stage::Booting;
-        seat.sync_s = 0.0;
-        seat.given_up.store(true, Ordering::Relaxed);
-        let node = seat.name.clone();
-        self.emit(Event::Lost {
-            slot,
-            node,
-            reason: format!(
-                "it has said nothing about the scene for {silent:.0} s, and another node looks instead"
-            ),
-            remedy: None,
-            again_in: 0.0,
-        });
+        self.meeting.patience_s *= 2.0;
+        self.seats[slot].astray = true;
+        let name = &self.seats[slot].name;
+        let text = format!(
+            "{name} has said nothing about the scene for {silent:.0} s: another node looks at it too."
+        );
+        self.emit(Event::Warning { text });
         self.scout_again(slot);
+    }
+
+    /// One that had fallen silent answers. If nobody else has the scene open by now it is the scout again; otherwise it
+    /// does what all the others do. Says whether the answer is still wanted.
+    pub(super) fn back_from_astray(&mut self, slot: usize, opened: bool) -> bool {
+        self.seats[slot].astray = false;
+        let other = self.meeting.scout.filter(|other| *other != slot);
+        let no_further = other.is_none_or(|other| self.seats[other].stage == Stage::Opening);
+        if opened && !self.meeting.settled && self.meeting.surveys == 0 && no_further {
+            if let Some(other) = other {
+                self.seats[other].astray = true;
+            }
+            self.meeting.scout = Some(slot);
+            self.meeting.scouted = Instant::now();
+            return true;
+        }
+        // It has all that there is, and the others are past looking.
+        if opened && self.meeting.surveys == 0 && !self.meeting.canvases.is_empty() {
+            return true;
+        }
+        self.seats[slot].stage = Stage::Waiting;
+        self.advance();
+        false
     }
 
     /// The scout is gone: another one looks.

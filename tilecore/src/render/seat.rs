@@ -1,8 +1,5 @@
 //! What the render loop knows about one slot, and the channel on which it gives orders.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use crossbeam_channel::Sender;
 
 use super::probe::Patches;
@@ -46,8 +43,8 @@ pub(super) struct Seat {
     pub(super) device: crate::node::Device,
     pub(super) threads: Option<u32>,
     pub(super) orders: Sender<Order>,
-    /// Has it drop what it does and start over.
-    pub(super) given_up: Arc<AtomicBool>,
+    /// Whether it was the scout, fell silent, and is done without until it answers.
+    pub(super) astray: bool,
     pub(super) stage: Stage,
     /// Whether its shell has not started because it waits in a queue.
     pub(super) queued: bool,

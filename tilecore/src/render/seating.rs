@@ -57,7 +57,6 @@ impl Control<'_, '_> {
         for number in 0..spec.slots {
             let index = self.seats.len();
             let (orders, inbox) = unbounded();
-            let given_up = Arc::default();
             let name =
                 if spec.slots > 1 { format!("{}#{}", spec.name, number + 1) } else { spec.name.clone() };
             let slot = Slot {
@@ -68,7 +67,6 @@ impl Control<'_, '_> {
                 orders: inbox,
                 reports: self.reporting.clone(),
                 abort: Arc::clone(&self.abort),
-                given_up: Arc::clone(&given_up),
             };
             let thread = std::thread::Builder::new()
                 .name(format!("slot {name}"))
@@ -81,7 +79,7 @@ impl Control<'_, '_> {
                 device: spec.device,
                 threads: spec.threads,
                 orders,
-                given_up,
+                astray: false,
                 stage: Stage::Booting,
                 queued: false,
                 hello: None,

@@ -85,9 +85,6 @@ impl<'a> Session<'a> {
             if self.slot.aborted() {
                 return Ok(End::Stopped);
             }
-            if self.slot.given_up() {
-                return Ok(End::Reboot(Duration::ZERO));
-            }
             let busy = self.running.is_some() || self.fetching.is_some();
             let order = if busy {
                 match self.slot.orders.try_recv() {
@@ -236,7 +233,7 @@ impl<'a> Session<'a> {
 
     fn obey(&mut self, order: Order) -> Result<()> {
         let slot = self.slot;
-        let mut go_on = || slot.goes_on();
+        let mut go_on = || !slot.aborted();
         let outcome = match order {
             Order::Render(tile) => return self.render(*tile),
             Order::Cancel(piece) => return self.cancel(piece),
@@ -269,10 +266,6 @@ impl<'a> Session<'a> {
             }
         };
         self.heard = Instant::now();
-        if slot.given_up() {
-            self.end = Some(End::Reboot(Duration::ZERO));
-            return Ok(());
-        }
         match outcome {
             Ok(report) => self.slot.report(report),
             Err(e) if e.kind() == Kind::Node && e.is_retryable() => return Err(e),
@@ -291,10 +284,10 @@ impl<'a> Session<'a> {
             {
                 slot.report(Report::Sending(sent, of, meter.per_second(sent)));
             }
-            slot.goes_on()
+            !slot.aborted()
         })?;
         self.worker
-            .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || slot.goes_on())?;
+            .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
         Ok(began.elapsed().as_secs_f64())
     }
 
@@ -302,7 +295,7 @@ impl<'a> Session<'a> {
     fn survey(&mut self, order: &FilesOrder) -> Result<Survey> {
         let slot = self.slot;
         let request = json!({"scenes": order.scenes, "frames": order.frames});
-        let listing = self.worker.call("files", request, Some(LONG), &mut || slot.goes_on())?;
+        let listing = self.worker.call("files", request, Some(LONG), &mut || !slot.aborted())?;
         let mut hashes = Hashes::open();
         let mut meter = Meter::default();
         let (worker, mut lost) = (&mut *self.worker, None);
@@ -312,7 +305,7 @@ impl<'a> Session<'a> {
             }
             // Gigabytes take a while: the other side may want a sign of life.
             lost = worker.poll(Duration::ZERO).err();
-            lost.is_none() && slot.goes_on()
+            lost.is_none() && !slot.aborted()
         });
         hashes.save();
         lost.map_or(survey, Err)
@@ -336,7 +329,7 @@ impl<'a> Session<'a> {
             .collect::<Result<Vec<_>>>()?;
         let request = json!({"picture": picture, "job": self.job(), "patches": patches, "seconds": seconds});
         self.cold = false;
-        let times: Times = self.worker.call("probe", request, Some(LONG), &mut || slot.goes_on())?;
+        let times: Times = self.worker.call("probe", request, Some(LONG), &mut || !slot.aborted())?;
         Ok(Report::Probed(times.seconds))
     }
 
@@ -368,7 +361,7 @@ impl<'a> Session<'a> {
         }
         let slot = self.slot;
         let job = self.job();
-        let mut go_on = || slot.goes_on();
+        let mut go_on = || !slot.aborted();
         let spool: Spool = self.worker.call("spool", json!({"job": job}), None, &mut go_on)?;
         let mut adopted = Vec::new();
         for file in spool.tiles {
@@ -417,7 +410,7 @@ impl<'a> Session<'a> {
             suffix: Option<String>,
         }
         let slot = self.slot;
-        let mut go_on = || slot.goes_on();
+        let mut go_on = || !slot.aborted();
         let files = order
             .stitched
             .iter()
@@ -425,7 +418,7 @@ impl<'a> Session<'a> {
             .collect::<Result<Vec<_>>>()?;
         let stitched: Vec<Value> =
             order.stitched.iter().zip(&files).map(|((scene, _), file)| json!([scene, file.sha256])).collect();
-        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_| slot.goes_on())?;
+        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_| !slot.aborted())?;
         let job = self.job();
         let request =
             json!({"picture": order.picture, "stitched": stitched, "format": order.format, "job": job});

@@ -158,8 +158,6 @@ pub(super) struct Slot {
     pub(super) reports: Sender<(usize, Report)>,
     /// Set when everything has to end at once.
     pub(super) abort: Arc<AtomicBool>,
-    /// Set when nobody waits any more for what it does now: it is to start over.
-    pub(super) given_up: Arc<AtomicBool>,
 }
 
 impl Slot {
@@ -213,16 +211,6 @@ impl Slot {
 
     pub(super) fn aborted(&self) -> bool {
         self.abort.load(Ordering::Relaxed)
-    }
-
-    /// Whether to go on with what takes long.
-    pub(super) fn goes_on(&self) -> bool {
-        !self.aborted() && !self.given_up.load(Ordering::Relaxed)
-    }
-
-    /// Whether it is to start over; said once.
-    pub(super) fn given_up(&self) -> bool {
-        self.given_up.swap(false, Ordering::Relaxed)
     }
 
     /// One Blender's life.

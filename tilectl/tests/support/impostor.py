@@ -111,6 +111,8 @@ def answer(request, payload):
         time.sleep(12)
     if command == "open" and WRONG == "never opens":
         return
+    if command == "open" and WRONG == "opens late":
+        time.sleep(40)
     if command == "probe" and WRONG == "cannot be measured":
         send({"id": number, "error": {"code": "failed", "text": "no"}})
         return
@@ -140,6 +142,8 @@ if WRONG == "speaks endlessly":
     while True:
         send({"event": "nothing"})
         time.sleep(0.05)
+if WRONG == "comes late":
+    time.sleep(3)
 send({"event": "hello", "protocol": 1, "version": "3.4.1" + STEERING, "hash": "0" * 12, "blender": "/b", "cores": 1,
       "memory": 1, "oidn": False, "free": 1 << 40, "time": time.time(), "host": "h", "system": "Linux", "cache": "/c"})
 while line := requests.readline():
