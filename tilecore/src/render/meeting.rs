@@ -164,7 +164,8 @@ impl Control<'_, '_> {
         {
             return Ok(());
         }
-        if self.meeting.scout == Some(slot) {
+        // One behind a slow link is no reason to wait long either.
+        if self.meeting.scout == Some(slot) && !matches!(report, Report::Sending(..)) {
             self.meeting.scouted = Instant::now();
         }
         match report {

@@ -142,7 +142,7 @@ if WRONG == "speaks endlessly":
     while True:
         send({"event": "nothing"})
         time.sleep(0.05)
-if WRONG == "comes late":
+if WRONG in ("comes late", "receives slowly"):
     time.sleep(3)
 send({"event": "hello", "protocol": 1, "version": "3.4.1" + STEERING, "hash": "0" * 12, "blender": "/b", "cores": 1,
       "memory": 1, "oidn": False, "free": 1 << 40, "time": time.time(), "host": "h", "system": "Linux", "cache": "/c"})
