@@ -128,9 +128,20 @@ fn one_that_never_opens_the_scene_holds_nobody_up() {
 }
 
 #[test]
-fn who_sends_nothing_for_ever_is_done_without_and_ends_at_an_interrupt() {
+fn data_without_bytes_is_not_waited_out() {
     let world = World::new();
-    let lone = [node(&world, "a", "sends nothing for ever")];
+    let nodes = [node(&world, "a", "sends nothing for ever"), node(&world, "b", "nothing")];
+    let began = Instant::now();
+    world.run(render(&nodes[..1], &[])).expect(1);
+    world.run(render(&nodes, &["--fresh"])).expect(0);
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    processes::gone(world.mark(), Duration::from_secs(20));
+}
+
+#[test]
+fn who_keeps_its_tiles_is_done_without_and_ends_at_an_interrupt() {
+    let world = World::new();
+    let lone = [node(&world, "a", "keeps its tiles")];
     let mut running = world.spawn(render(&lone, &["--json"]));
     std::thread::sleep(Duration::from_secs(3));
     assert!(running.goes_on());
@@ -141,7 +152,7 @@ fn who_sends_nothing_for_ever_is_done_without_and_ends_at_an_interrupt() {
     running.wait().expect(3);
     assert!(began.elapsed() < Duration::from_secs(10));
     processes::gone(world.mark(), Duration::from_secs(20));
-    let both = [node(&world, "a", "sends nothing for ever"), node(&world, "b", "nothing")];
+    let both = [node(&world, "a", "keeps its tiles"), node(&world, "b", "nothing")];
     world.run(render(&both, &["--fresh"])).expect(0);
 }
 

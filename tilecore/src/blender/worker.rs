@@ -22,6 +22,8 @@ const SHELL: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(180);
 /// A control request (not a render) is answered within this time or the node is taken for dead.
 const ANSWER: Duration = Duration::from_secs(120);
+/// How often whoever waits is asked whether to go on.
+const ASK: Duration = Duration::from_millis(200);
 /// How often the worker is told that the controller is there; it ends itself when it hears nothing for ten minutes.
 const PING: Duration = Duration::from_secs(15);
 
@@ -94,8 +96,9 @@ impl Worker {
         let began = Instant::now();
         // What the place says before its shell is there: a greeting, or why there will be none.
         let mut chatter = Chatter::default();
+        let mut asked = began;
         loop {
-            match self.wire.line(Duration::from_millis(200)) {
+            match self.wire.line(ASK) {
                 Ok(Some(line)) => match line.strip_prefix(mark) {
                     Some(rest) => {
                         let (word, rest) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
@@ -119,6 +122,10 @@ impl Worker {
                         ));
                 }
             }
+            if asked.elapsed() < ASK {
+                continue;
+            }
+            asked = Instant::now();
             if !on_wait(&self.wire.diagnosis()) {
                 return Err(Error::interrupted("stopped"));
             }
@@ -285,20 +292,16 @@ impl Worker {
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
         let mut fetch = Fetch::begin(self, job, file, into)?;
-        let mut last_word = Instant::now();
         loop {
-            if let Some(message) = self.poll(Duration::from_millis(200))? {
-                last_word = Instant::now();
-                if fetch.take(self, &message)? {
-                    return Ok(());
-                }
+            if let Some(message) = self.poll(Duration::from_millis(200))?
+                && fetch.take(self, &message)?
+            {
+                return Ok(());
             }
             if !go_on() {
                 return Err(Error::interrupted("stopped"));
             }
-            if last_word.elapsed() > ANSWER {
-                return Err(Error::node(format!("node {} stopped sending", self.node)));
-            }
+            fetch.must_move(self)?;
         }
     }
 
@@ -321,24 +324,22 @@ impl Worker {
 /// What a place says before its shell does.
 #[derive(Default)]
 struct Chatter {
-    /// The end of it.
     kept: String,
-    length: usize,
 }
 
 impl Chatter {
     fn take(&mut self, line: &str) -> Result<()> {
-        self.length += line.len() + 1;
-        if self.length > CHATTER {
+        if self.kept.len() + line.len() > CHATTER {
             return Err(babble());
         }
-        self.kept = printable(&format!("{}\n{line}", self.kept), 2000);
+        self.kept.push_str(line);
+        self.kept.push('\n');
         Ok(())
     }
 
-    /// With what came on the other way.
+    /// The end of it, with what came on the other way.
     fn and(&self, diagnosis: &str) -> String {
-        format!("{}\n{diagnosis}", self.kept).trim().to_owned()
+        printable(&format!("{}\n{diagnosis}", self.kept), 2000)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::format::Format;
 use super::slot::{FinishedFile, Tile};
 use crate::blender::{TileDone, TileFormat};
-use crate::error::{Error, IoContext, Kind, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::geometry::Rect;
 use crate::stitch;
 
@@ -53,12 +53,14 @@ pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
 /// Whether the file is an image of the right kind and size that can be stitched. Its bytes were already confirmed by
 /// their hash, which is the node's own word.
 pub(super) fn check(path: &Path, format: TileFormat, rendered: Rect) -> Result<()> {
-    stitch::inspect(path, format, rendered).map_err(|e| match e.kind() {
-        // This machine cannot read its own disk.
-        Kind::Render if !path.exists() => e,
-        _ => Error::render(format!("a tile came that cannot be stitched: {e}"))
+    stitch::inspect(path, format, rendered).map_err(|e| {
+        if !path.exists() {
+            // Somebody took it away here: no node can help.
+            return e;
+        }
+        Error::render(format!("a tile came that cannot be stitched: {e}"))
             .remedy("It is rendered again; if this repeats, look after that node's memory and disk, or what in the scene changes while it renders.")
-            .retryable(),
+            .retryable()
     })
 }
 

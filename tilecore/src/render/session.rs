@@ -17,9 +17,6 @@ use crate::sync::{self, Hashes, Inputs, Survey};
 /// answers even while Cycles renders; it can be held up while Blender builds a scene.
 const SILENCE: Duration = Duration::from_secs(90);
 
-/// How long a tile's file may stand still on its way, whatever else the worker says meanwhile.
-const STILL: Duration = Duration::from_secs(120);
-
 /// Most files that a finish may make: pictures, views, and what File Output nodes write.
 const RESULTS: usize = 4096;
 
@@ -40,8 +37,6 @@ struct Fetching {
     part: PathBuf,
     /// When it was asked for.
     begun: Instant,
-    /// When its last bytes came.
-    moved: Instant,
 }
 
 /// How a session ends in order.
@@ -122,9 +117,8 @@ impl<'a> Session<'a> {
             self.heard = Instant::now();
             self.hear(&message)?;
         }
-        if self.fetching.as_ref().is_some_and(|f| f.moved.elapsed() > STILL) {
-            return Err(Error::node(format!("node {} stopped sending", self.slot.node.name()))
-                .remedy("It is tried again; `tilectl nodes check` shows whether the node is well."));
+        if let Some(fetching) = &self.fetching {
+            fetching.fetch.must_move(self.worker)?;
         }
         let silent = self.heard.elapsed();
         if silent > SILENCE {
@@ -142,8 +136,7 @@ impl<'a> Session<'a> {
         if let Some(fetching) = self.fetching.as_mut() {
             match fetching.fetch.take(self.worker, message) {
                 Ok(true) => return self.fetched(),
-                Ok(false) if message.payload.is_empty() => {}
-                Ok(false) => fetching.moved = Instant::now(),
+                Ok(false) => {}
                 Err(e) => {
                     if let Some(f) = self.fetching.take() {
                         let _ = std::fs::remove_file(&f.part);
@@ -199,8 +192,7 @@ impl<'a> Session<'a> {
         let file = Spooled { name: done.name.clone(), bytes: done.bytes, sha256: done.sha256.clone() };
         let job = self.job();
         let fetch = Fetch::begin(self.worker, &job, &file, &part)?;
-        self.fetching =
-            Some(Fetching { fetch, tile, done, part, begun: Instant::now(), moved: Instant::now() });
+        self.fetching = Some(Fetching { fetch, tile, done, part, begun: Instant::now() });
         Ok(())
     }
 

@@ -122,6 +122,8 @@ def answer(request, payload):
             while True:
                 send({"event": "data", "of": number, "offset": 0})
                 time.sleep(0.01)
+        if WRONG == "keeps its tiles":
+            return
         if data:
             send({"event": "data", "of": number, "offset": 0}, data)
     said = {
