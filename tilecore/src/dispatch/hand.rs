@@ -163,7 +163,7 @@ impl Dispatch {
         let seconds = (horizon - now - s.fixed_s(picture)).max(0.0);
         let all = seconds * s.throughput(1.0);
         // Where one more tile costs more than this one could come late, there need not be one more.
-        let more = s.fixed_s(picture) + 4.0 * f64::from(self.overlap) * all.sqrt() / s.model.rate;
+        let more = self.more_s(s, picture) + 4.0 * f64::from(self.overlap) * all.sqrt() / s.model.rate;
         let part = (1.0 / (1.0 + CAUTION * spread)).max((more / (spread * seconds)).min(1.0));
         let share = all * part;
         // While there are more pictures than slots, a picture is one tile: whoever is late is helped all the same.
@@ -174,10 +174,16 @@ impl Dispatch {
         share.min(most).max(self.cost_at(s, picture, MOST_OVERHEAD))
     }
 
+    /// Seconds that one more tile costs besides its pixels. A single picture is built once on every slot, however it is
+    /// cut; of several, what is left to others costs each of them a building.
+    fn more_s(&self, slot: &Slot, picture: u32) -> f64 {
+        if self.pool.picture_count() > 1 { slot.fixed_s(picture) } else { slot.model.fixed_s }
+    }
+
     /// Cost of the tile of which this share goes into what is not its own pixels: what comes on top of every tile,
     /// and the overlap around a square.
     fn cost_at(&self, slot: &Slot, picture: u32, share: f64) -> f64 {
-        let fixed = slot.fixed_s(picture) * slot.model.rate;
+        let fixed = self.more_s(slot, picture) * slot.model.rate;
         let around = 4.0 * f64::from(self.overlap);
         // share * side² = fixed + around * side
         let side = (around + (around * around + 4.0 * share * fixed).sqrt()) / (2.0 * share);
@@ -203,7 +209,9 @@ impl Dispatch {
         let soonest = others()
             .map(|s| s.stored_at(s.free_at(now), picture, cost, pixels))
             .fold(f64::INFINITY, f64::min);
-        let all = fair::finish(others().map(|s| (s.free_at(now), s.throughput(1.0))), self.pool.cost());
+        let only = self.pool.only_picture();
+        let all =
+            fair::finish(others().map(|s| (s.begins_at(now, only), s.throughput(1.0))), self.pool.cost());
         let by = soonest.max(all);
         if end <= by { Ok(()) } else { Err(by) }
     }

@@ -239,12 +239,13 @@ impl Dispatch {
 
     /// When this much work would be done if it could be cut at will among all slots but one.
     pub(super) fn finish(&self, now: f64, without: Option<SlotId>, work: f64) -> f64 {
+        let only = self.pool.only_picture();
         let slots = self
             .slots
             .iter()
             .enumerate()
             .filter(|(i, s)| s.lives() && Some(*i) != without)
-            .map(|(_, s)| (s.free_at(now), s.throughput(1.0)));
+            .map(|(_, s)| (s.begins_at(now, only), s.throughput(1.0)));
         fair::finish(slots, work)
     }
 

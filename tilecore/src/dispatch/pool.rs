@@ -53,6 +53,11 @@ impl Pool {
         self.waiting.len()
     }
 
+    /// The picture of which parts wait, if it is only one.
+    pub(super) fn only_picture(&self) -> Option<u32> {
+        self.pictures().next().filter(|_| self.picture_count() == 1)
+    }
+
     pub(super) fn push(&mut self, picture: u32, cost: f64, part: PartId) {
         let cost = Cost::new(cost);
         if self.waiting.entry(picture).or_default().insert((cost, std::cmp::Reverse(part))) {

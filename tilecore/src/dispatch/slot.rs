@@ -113,10 +113,15 @@ impl Slot {
         self.fixed_s(picture) + cost / self.model.rate
     }
 
+    /// Seconds to build this picture's scene, where the slot does not have it in memory.
+    pub(super) fn build_s(&self, picture: u32) -> f64 {
+        let built = self.picture.map_or(!self.model.unbuilt, |p| p == picture);
+        if built { 0.0 } else { self.model.sync_s }
+    }
+
     /// Seconds that a piece of this picture costs besides its pixels.
     pub(super) fn fixed_s(&self, picture: u32) -> f64 {
-        let built = self.picture.map_or(!self.model.unbuilt, |p| p == picture);
-        self.model.fixed_s + if built { 0.0 } else { self.model.sync_s }
+        self.model.fixed_s + self.build_s(picture)
     }
 
     /// When a piece handed out at `from` is here.
@@ -136,6 +141,12 @@ impl Slot {
                 Some(r) => self.ends_at(now, r).max(self.link_free),
             },
         }
+    }
+
+    /// When it can begin with the pixels of what waits: it may have to build the scene first. Where not `only` one picture
+    /// waits, it goes on with the one that it has.
+    pub(super) fn begins_at(&self, now: f64, only: Option<u32>) -> f64 {
+        self.free_at(now) + self.build_s(only.or(self.picture).unwrap_or(0))
     }
 
     /// When a running piece ends; infinite if nothing is heard of it any more.

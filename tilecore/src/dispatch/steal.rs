@@ -153,10 +153,11 @@ impl Dispatch {
             let sum: f64 = QUANTILES.iter().map(|z| last.max(now + (rest - now) * (z * spread).exp())).sum();
             sum / QUANTILES.len() as f64
         };
+        let only = self.pool.only_picture();
         let mut slots: Vec<(f64, f64)> = self
             .slots
             .iter()
-            .map(|s| (if s.lives() { s.free_at(now) } else { f64::INFINITY }, s.throughput(1.0)))
+            .map(|s| (if s.lives() { s.begins_at(now, only) } else { f64::INFINITY }, s.throughput(1.0)))
             .collect();
         let last = |k: usize| late.get(k).map_or(now, |l| l.end);
         let mut work = self.pool.cost();
@@ -251,7 +252,7 @@ impl Dispatch {
             let end = |s: &Slot| s.stored_at(s.free_at(now), part.picture, late.cost, pixels);
             return others().map(end).fold(f64::INFINITY, f64::min);
         }
-        let free = |s: &Slot| (s.free_at(now), s.throughput(1.0));
+        let free = |s: &Slot| (s.free_at(now) + s.build_s(part.picture), s.throughput(1.0));
         fair::finish(others().map(free), self.pool.cost() + late.cost)
             + self.extra(late.running.first().map(|(slot, _)| *slot), part.picture)
     }

@@ -102,7 +102,13 @@ impl CostMap {
         let count = cells.cost.len() as f64;
         let mean = cells.cost.iter().map(|c| f64::from(*c)).sum::<f64>() / count;
         for c in &mut cells.cost {
-            *c = if mean > 0.0 { ((f64::from(*c) / mean) as f32).max(LEAST) } else { 1.0 };
+            let share = (f64::from(*c) / mean) as f32;
+            // A cell that was raised before stays as it is: a map that is written and read again is the same.
+            *c = match share {
+                _ if mean <= 0.0 => 1.0,
+                _ if share < LEAST / 2.0 => LEAST,
+                _ => share,
+            };
         }
         // The floor raised the mean a little: the sums are scaled so that the frame costs exactly its pixels.
         let cost: Vec<f64> = cells.cost.iter().map(|c| f64::from(*c)).collect();

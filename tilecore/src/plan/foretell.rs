@@ -1,5 +1,7 @@
 //! The future by simulation: the real dispatcher on a virtual clock, with what is known of the slots.
 
+use std::collections::BTreeSet;
+
 use super::words;
 use super::{NodeModel, NodePlan, Plan, Tiling, Work, fill};
 use crate::dispatch::sim::{Outcome, SimNode, World, run};
@@ -161,11 +163,13 @@ fn describe(
 ) -> Plan {
     let mut handed = future.rendered.clone();
     handed.sort_by_key(|(_, piece, ..)| piece.id);
+    // What was rendered twice, or given up and cut anew, is to be done once.
+    let counts: BTreeSet<u64> = future.stored.iter().map(|piece| piece.id).collect();
     let (mut own, mut busy) = (0.0, 0.0);
     for (slot, piece, from, to) in &handed {
         let cost = world.cost_of(piece.picture, piece.region);
         let node = &mut plan.nodes[*slot];
-        node.tiles += 1;
+        node.tiles += usize::from(counts.contains(&piece.id));
         node.share += cost;
         node.busy_s += to - from;
         busy += to - from;
@@ -176,8 +180,12 @@ fn describe(
         node.share = if total > 0.0 { node.share / total } else { 0.0 };
     }
     plan.overhead = if busy > 0.0 { (1.0 - own / busy).clamp(0.0, 1.0) } else { 0.0 };
-    plan.pieces = handed.iter().map(|(_, piece, ..)| *piece).collect();
-    plan.owners = handed.iter().map(|(slot, ..)| *slot).collect();
+    // A grid is to be done whole even where it cannot be foretold by whom.
+    if future.is_complete() || plan.work.tiling == Tiling::Auto {
+        handed.retain(|(_, piece, ..)| counts.contains(&piece.id));
+        plan.pieces = handed.iter().map(|(_, piece, ..)| *piece).collect();
+        plan.owners = handed.iter().map(|(slot, ..)| *slot).collect();
+    }
     plan.seconds = (known && future.is_complete()).then_some(future.seconds);
     plan.alone = alone;
     plan.limit = words::limit(&plan);

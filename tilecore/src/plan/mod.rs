@@ -107,7 +107,7 @@ pub struct Plan {
     pub nodes: Vec<NodePlan>,
     /// The tiles, in the order in which they will be handed out.
     pub pieces: Vec<Piece>,
-    /// Which slot is expected to render each of them.
+    /// Which slot is expected to render each of them; empty where that cannot be foretold.
     pub owners: Vec<SlotId>,
     /// Share of what is not their own pixels that the largest tiles have at most.
     pub grain: f64,

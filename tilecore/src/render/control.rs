@@ -182,7 +182,8 @@ impl<'a, 'b> Control<'a, 'b> {
     /// What a run would do.
     pub(super) fn plan_only(mut self) -> Result<Plan> {
         let plan = self.meet().and_then(|()| {
-            let models = self.models();
+            // A run starts its own Blenders.
+            let models: Vec<NodeModel> = self.seats.iter().map(super::meeting::cold).collect();
             let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
             crate::plan::plan(self.meeting.planning(work), &models)
         });
@@ -328,7 +329,12 @@ impl<'a, 'b> Control<'a, 'b> {
 
     /// What it took to come from one picture to another says how much the next one will take.
     fn built(&mut self, slot: usize, piece: u64, seconds: f64) -> Result<()> {
-        if self.seats[slot].new_picture {
+        let seat = &mut self.seats[slot];
+        if seat.new_picture {
+            // What small renders have built is built already.
+            if !seat.built && seconds.is_finite() {
+                seat.build_s = seconds.max(0.0);
+            }
             return self.feed(Input::Built(slot, piece, seconds));
         }
         Ok(())
@@ -529,7 +535,7 @@ impl<'a, 'b> Control<'a, 'b> {
                 device: seat.device.as_str().to_owned(),
                 cores: hello.cores,
                 start_s: seat.start_s,
-                sync_s: seat.sync_s,
+                sync_s: seat.sync_s(),
                 rate: seat.rate,
                 fixed_s: seat.fixed_s,
                 bytes_per_s: seat.bytes_per_s,

@@ -27,7 +27,7 @@ impl Control<'_, '_> {
             (seat.rate, seat.fixed_s) = (Some(known.rate), Some(known.fixed_s));
             seat.bytes_per_s = known.bytes_per_s.filter(|b| b.is_finite() && *b > 1.0);
             // That of then, less what it took to open the file.
-            seat.build_s = (known.sync_s - seat.sync_s).max(0.0);
+            seat.build_s = (known.sync_s - seat.open_s).max(0.0);
             if self.meeting.map.is_none() {
                 self.meeting.map = known.map.and_then(|cells| CostMap::new(cells).ok());
             }
@@ -65,7 +65,6 @@ impl Control<'_, '_> {
         let Some(gauge) = probe::gauge(&patches, seconds, samples) else { return self.measured(slot) };
         let Gauge { sync_s, fixed_s, rate } = gauge;
         let seat = &mut self.seats[slot];
-        seat.sync_s += sync_s;
         seat.build_s = sync_s;
         seat.built = true;
         (seat.rate, seat.fixed_s) = (Some(rate * self.meeting.scale), Some(fixed_s));
@@ -127,7 +126,7 @@ impl Control<'_, '_> {
                 blender: work.identity.blender.clone(),
                 scene: work.identity.files.first().map(|f| f.path.clone()).unwrap_or_default(),
                 start_s: seat.start_s,
-                sync_s: seat.sync_s,
+                sync_s: seat.sync_s(),
                 fixed_s,
                 rate,
                 bytes_per_s: seat.bytes_per_s,

@@ -132,10 +132,15 @@ impl Meeting {
 
 /// What is known about a slot before it renders.
 pub(super) fn model(seat: &Seat) -> NodeModel {
-    let ready = seat.stage == Stage::Ready;
+    let cold = cold(seat);
+    if seat.stage == Stage::Ready { NodeModel { start_s: 0.0, sync_s: 0.0, ..cold } } else { cold }
+}
+
+/// The same from nothing, as a new run finds it.
+pub(super) fn cold(seat: &Seat) -> NodeModel {
     NodeModel {
-        start_s: if ready { 0.0 } else { seat.start_s },
-        sync_s: if ready { 0.0 } else { seat.sync_s },
+        start_s: seat.start_s + seat.open_s,
+        sync_s: seat.build_s,
         rate: seat.rate.unwrap_or(0.0),
         known: seat.rate.is_some(),
         fixed_s: seat.fixed_s.unwrap_or(plan::USUAL_FIXED_S),

@@ -52,7 +52,7 @@ impl Control<'_, '_> {
     }
 
     pub(super) fn opened(&mut self, slot: usize, seconds: f64) -> Result<()> {
-        self.seats[slot].sync_s += seconds;
+        self.seats[slot].open_s = seconds;
         self.emit(Event::Opened { slot, seconds });
         if !self.meeting.settled {
             self.seats[slot].stage = Stage::Looking;

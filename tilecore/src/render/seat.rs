@@ -50,8 +50,9 @@ pub(super) struct Seat {
     pub(super) queued: bool,
     pub(super) hello: Option<Hello>,
     pub(super) start_s: f64,
-    pub(super) sync_s: f64,
-    /// Seconds of that which went into building the scene for rendering.
+    /// Seconds to open the scene's file.
+    pub(super) open_s: f64,
+    /// Seconds to build the scene for rendering.
     pub(super) build_s: f64,
     /// Whether small renders have built it.
     pub(super) built: bool,
@@ -96,6 +97,11 @@ impl Seat {
     /// Gives an order; a slot whose thread is gone takes none, and its loss has been reported.
     pub(super) fn order(&self, order: Order) {
         let _ = self.orders.send(order);
+    }
+
+    /// Seconds from a warm Blender to one that has the scene ready to render.
+    pub(super) fn sync_s(&self) -> f64 {
+        self.open_s + self.build_s
     }
 
     /// Version and build hash of its Blender.

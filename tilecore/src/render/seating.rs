@@ -84,7 +84,7 @@ impl Control<'_, '_> {
                 queued: false,
                 hello: None,
                 start_s: 0.0,
-                sync_s: 0.0,
+                open_s: 0.0,
                 build_s: 0.0,
                 built: false,
                 rate: None,

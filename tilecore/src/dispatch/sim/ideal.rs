@@ -83,7 +83,7 @@ fn done_by(world: &World, end: f64, costliest: &[(f64, f64)], pictures: &[f64]) 
             let mut cost = 0.0;
             for (from, to) in node.alive(end) {
                 let to = to.min(leaves_at(world, slot));
-                let ready = node.done_at(from, node.model.ready_s());
+                let ready = node.done_at(from, node.model.start_s + node.model.sync_s);
                 if ready >= to {
                     continue;
                 }

@@ -7,7 +7,6 @@ use super::node::Fault;
 use super::{Chance, World};
 use crate::dispatch::{Action, Dispatch, Input, Options, Piece, SlotId};
 use crate::error::Error;
-use crate::geometry::Rect;
 use crate::plan::Plan;
 
 /// How a run ended.
@@ -28,8 +27,8 @@ pub struct Outcome {
     pub end: End,
     /// When, seconds.
     pub seconds: f64,
-    /// The stored pieces that count: (picture, region).
-    pub stored: Vec<(u32, Rect)>,
+    /// The stored pieces that count.
+    pub stored: Vec<Piece>,
     /// Who rendered what, and when: (slot, piece, from, to); pieces that were cut short end there.
     pub rendered: Vec<(SlotId, Piece, f64, f64)>,
     /// Seconds spent on what was not needed in the end.
@@ -402,7 +401,7 @@ impl Run<'_> {
             .filter(|(_, piece, ..)| !self.stored.contains_key(&piece.id))
             .map(|(_, _, from, to)| to - from)
             .sum();
-        self.out.stored = self.stored.values().map(|p| (p.picture, p.region)).collect();
+        self.out.stored = self.stored.into_values().collect();
         self.out
     }
 }

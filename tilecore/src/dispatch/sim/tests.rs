@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::dispatch::Options;
+use crate::dispatch::{Options, Piece};
 use crate::geometry::{Frame, Rect, uncovered};
 use crate::plan::{Cells, NodeModel, Picture, Plan, Tiling, Work, plan};
 
@@ -41,7 +41,7 @@ fn planned(world: &World, slots: usize, tiling: Tiling) -> Plan {
 
 fn covered_exactly(world: &World, out: &Outcome) -> bool {
     (0u32..).zip(&world.truth).all(|(picture, (map, _))| {
-        let own: Vec<Rect> = out.stored.iter().filter(|s| s.0 == picture).map(|s| s.1).collect();
+        let own: Vec<Rect> = out.stored.iter().filter(|s| s.picture == picture).map(|s| s.region).collect();
         own.iter().map(|r| r.area()).sum::<u64>() == map.frame().area()
             && uncovered(map.frame().rect(), own).is_empty()
     })
@@ -64,6 +64,36 @@ fn calm_jobs_end_near_the_ideal() {
         assert!(out.is_complete() && covered_exactly(&world, &out));
         assert!(out.seconds < 1.10 * ideal(&world), "{} of {}", out.seconds, ideal(&world));
     }
+}
+
+#[test]
+fn a_picture_that_nobody_has_built_yet_is_shared_all_the_same() {
+    let frame = Frame::new(480, 270).unwrap();
+    for (rates, sync_s) in
+        [(vec![50_000.0; 2], 1.4), (vec![10_000.0; 2], 3.3), (vec![2000.0, 3000.0, 4000.0], 30.0)]
+    {
+        let mut world = World::new(CostMap::uniform(frame), nodes(rates));
+        for node in &mut world.nodes {
+            (node.model.sync_s, node.model.unbuilt, node.model.fixed_s) = (sync_s, true, 0.01);
+        }
+        let plan = planned(&world, world.nodes.len(), Tiling::Auto);
+        assert!(plan.nodes.iter().all(|n| n.left_out.is_none()), "{plan}");
+        let out = run(&world, &plan, Options::default(), 1);
+        assert!(out.is_complete() && covered_exactly(&world, &out));
+        assert!(out.seconds < 1.05 * ideal(&world), "{} of {}", out.seconds, ideal(&world));
+    }
+}
+
+#[test]
+fn a_tile_that_is_likely_rendered_twice_is_planned_once() {
+    let frame = Frame::new(6, 31).unwrap();
+    let pictures = vec![(hilly(frame, 0, 1.0), 1.0), (hilly(frame, 1, 1.0), 1.0)];
+    let nodes = nodes([13_042.0, 17_180.0, 824.0, 10.0, 10.0]);
+    let world = World { truth: pictures, ..World::new(CostMap::uniform(frame), nodes) };
+    let plan = planned(&world, 5, Tiling::Size(40, 40));
+    assert_eq!(plan.pieces.len(), 2, "{:?}", plan.pieces);
+    assert_eq!(plan.nodes.iter().map(|n| n.tiles).sum::<usize>(), 2);
+    assert!(covered_exactly(&world, &run(&world, &plan, Options::default(), 0)));
 }
 
 #[test]
@@ -111,7 +141,7 @@ fn a_grid_that_was_asked_for_stays_one() {
     world.nodes[1].faults = vec![Fault::Death { at: 30.0, back_s: None }];
     let out = run(&world, &planned(&world, 3, Tiling::Count(12)), Options::default(), 1);
     assert!(out.is_complete());
-    let mut stored: Vec<Rect> = out.stored.iter().map(|s| s.1).collect();
+    let mut stored: Vec<Rect> = out.stored.iter().map(|s| s.region).collect();
     let mut grid = crate::geometry::Grid::with_count(frame, 12).unwrap().tiles();
     stored.sort();
     grid.sort();
@@ -264,6 +294,10 @@ proptest! {
     #[test]
     fn whatever_happens_it_ends_and_covers_every_pixel_once(mess in messes()) {
         let (world, plan) = worlds(&mess);
+        for (i, a) in plan.pieces.iter().enumerate() {
+            let apart = |b: &Piece| a.picture != b.picture || a.region.intersection(b.region).is_none();
+            prop_assert!(plan.pieces[..i].iter().all(apart), "planned twice: {a:?}");
+        }
         let out = run(&world, &plan, Options::default(), mess.seed);
         prop_assert!(out.violations.is_empty(), "{:?}", out.violations);
         match &out.end {
@@ -296,7 +330,7 @@ proptest! {
         prop_assert!(out.is_complete(), "{:?}", out.end);
         prop_assert!(out.violations.is_empty(), "{:?}", out.violations);
         for (i, a) in out.stored.iter().enumerate() {
-            prop_assert!(out.stored[..i].iter().all(|b| a.0 != b.0 || a.1.intersection(b.1).is_none()));
+            prop_assert!(out.stored[..i].iter().all(|b| a.picture != b.picture || a.region.intersection(b.region).is_none()));
         }
     }
 }
