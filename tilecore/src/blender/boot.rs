@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 27] = [
+pub(super) const WORKER: [(&str, &str); 28] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
     ("compat.py", include_str!("worker/compat.py")),
@@ -23,6 +23,7 @@ pub(super) const WORKER: [(&str, &str); 27] = [
     ("progress.py", include_str!("worker/progress.py")),
     ("reads.py", include_str!("worker/reads.py")),
     ("references.py", include_str!("worker/references.py")),
+    ("resync.py", include_str!("worker/resync.py")),
     ("room.py", include_str!("worker/room.py")),
     ("stage.py", include_str!("worker/stage.py")),
     ("stitched.py", include_str!("worker/stitched.py")),

@@ -38,7 +38,8 @@ pub(super) struct Gauge {
 pub(super) fn first(region: Rect, samples: u32) -> Patches {
     let tiny = square(region, 0.5, 0.5, TINY);
     let few = samples.clamp(1, FEW);
-    let mut patches = vec![(tiny, 1), (tiny, 1), (tiny, 1)];
+    // All with the same samples: Blender looks the scene through again when they change.
+    let mut patches = vec![(tiny, few); 3];
     patches.extend([(0.5, 0.5), (0.2, 0.3), (0.8, 0.7)].map(|(x, y)| (square(region, x, y, PATCH), few)));
     patches
 }
@@ -60,7 +61,8 @@ pub(super) fn gauge(patches: &[(Rect, u32)], seconds: &[f64], samples: u32) -> O
     Some(Gauge { sync_s, fixed_s, rate: units / spent })
 }
 
-/// Patches that map the picture, if it will take long enough.
+/// Patches that map the picture, if it will take long enough. The first lets Blender take in the new number of samples
+/// and says nothing about the picture.
 pub(super) fn survey(region: Rect, samples: u32, gauge: Gauge, slots: usize) -> Patches {
     let alone = region.area() as f64 / gauge.rate;
     let together = alone / slots.max(1) as f64;
@@ -81,9 +83,9 @@ pub(super) fn survey(region: Rect, samples: u32, gauge: Gauge, slots: usize) -> 
     let wanted = (gauge.fixed_s + 0.05) * gauge.rate * f64::from(samples) / area;
     let samples = (wanted.ceil() as u32).clamp(1, samples.max(1));
     let at = |i: u32, of: u32| (f64::from(i) + 0.5) / f64::from(of);
-    (0..rows)
-        .flat_map(|row| (0..columns).map(move |column| (column, row)))
-        .map(|(column, row)| (square(region, at(column, columns), at(row, rows), side), samples))
+    let cells = (0..rows).flat_map(|row| (0..columns).map(move |column| (column, row)));
+    std::iter::once((square(region, 0.5, 0.5, TINY), samples))
+        .chain(cells.map(|(column, row)| (square(region, at(column, columns), at(row, rows), side), samples)))
         .collect()
 }
 
@@ -95,7 +97,7 @@ pub(super) fn rate_of_map(
     samples: u32,
 ) -> Option<f64> {
     let (mut units, mut spent) = (0.0, 0.0);
-    for ((rect, few), took) in patches.iter().zip(seconds).filter(|(_, s)| s.is_finite()) {
+    for ((rect, few), took) in patches.iter().zip(seconds).skip(1).filter(|(_, s)| s.is_finite()) {
         units += rect.area() as f64 * f64::from(*few) / f64::from(samples.max(1));
         spent += own(*took, fixed_s);
     }
@@ -112,10 +114,11 @@ pub(super) fn map(frame: Frame, patches: &[(Rect, u32)], seconds: &[f64], fixed_
     let costs: Vec<(Rect, f64)> = patches
         .iter()
         .zip(seconds)
+        .skip(1)
         .filter(|(_, s)| s.is_finite())
         .map(|((rect, samples), s)| (*rect, own(*s, fixed_s) / (rect.area() as f64 * f64::from(*samples))))
         .collect();
-    if costs.len() < patches.len().min(6) {
+    if costs.len() + 1 < patches.len().min(7) {
         return None;
     }
     let columns = (f64::from(frame.width()) / 64.0).ceil().clamp(1.0, 48.0) as u32;
@@ -169,7 +172,7 @@ mod tests {
     fn a_hot_corner_shows_in_the_map() {
         let gauge = Gauge { sync_s: 0.0, fixed_s: 0.1, rate: 3000.0 };
         let patches = survey(region(), 256, gauge, 2);
-        assert!(patches.len() >= 6 && patches.len() <= MOST as usize);
+        assert!(patches.len() >= 7 && patches.len() <= MOST as usize + 1);
         assert!(patches.iter().all(|(r, s)| region().contains(*r) && *s >= 1));
         let hot = |r: Rect| if r.x() > 900 && r.y() < 500 { 8.0 } else { 1.0 };
         let seconds = takes(&patches, 256, 0.1, 3000.0, hot);
@@ -177,7 +180,8 @@ mod tests {
         let map = map(frame, &patches, &seconds, 0.1).unwrap();
         let at = |x, y| map.cost_of(Rect::new(x, y, 40, 40).unwrap());
         assert!(at(1400, 200) > 4.0 * at(300, 800), "{} {}", at(1400, 200), at(300, 800));
-        let share = patches.iter().filter(|(r, _)| hot(*r) > 1.0).count() as f64 / patches.len() as f64;
+        let told = &patches[1..];
+        let share = told.iter().filter(|(r, _)| hot(*r) > 1.0).count() as f64 / told.len() as f64;
         let rate = rate_of_map(&patches, &seconds, 0.1, 256).unwrap();
         assert!((rate / (3000.0 / (1.0 + 7.0 * share)) - 1.0).abs() < 0.01, "{rate} {share}");
     }

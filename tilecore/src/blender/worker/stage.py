@@ -16,6 +16,7 @@ import finish
 import needs
 import progress
 import reads
+import resync
 import store
 import tiles
 import timing
@@ -37,6 +38,7 @@ class Stage:
         self.rendering = None
         self.unwanted = None
         self.breaks = 0
+        self.resync = resync.Resync()
         self.log = progress.Log(os.environ.get("TILECTL_LOG"))
 
     def hello(self):
@@ -218,6 +220,7 @@ class Stage:
             if self.unwanted == request["id"]:
                 raise Refused("cancelled", "given up")
             if not os.path.exists(draft):
+                self.resync.forget()
                 raise Refused("no_image", "Blender wrote no image: " + (self.log.tail(300) or "no reason given"))
             watch.seal(draft)
             size, digest = os.path.getsize(draft), store.digest_of(draft)
@@ -249,6 +252,7 @@ class Stage:
         self.log.begin(lambda done, of: self.wire.send(
             {"event": "progress", "id": request["id"], "done": done, "of": of}))
         self.rendering = request["id"]
+        self.resync.begin(scene, self.picture)
         started = time.perf_counter()
         try:
             bpy.ops.render.render(write_still=True, scene=scene.name)
@@ -257,7 +261,10 @@ class Stage:
         finally:
             self.rendering = None
             self.log.end()
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        if self.unwanted != request["id"]:
+            self.resync.done(scene, self.picture)
+        return seconds
 
     def do_finish(self, request):
         """The final picture of the stitched frames, and whatever else the scene writes, into the spool."""

@@ -1,0 +1,69 @@
+"""Keeps Cycles from going through the whole scene again for a tile of the picture that it has just rendered.
+
+A border that is set counts as a change of the scene, and after any change Cycles compares every object and every
+instance with what it holds: 0.1 s for 100,000 instances, for every tile. Where nothing but the border has moved since
+the last render, the dependency graph is evaluated once more before Cycles asks it for changes; with nothing left to
+evaluate, it has none to tell of, as when the same picture is rendered twice. Borders and cameras are read anew either
+way.
+"""
+
+import compat
+
+
+class Resync:
+    def __init__(self):
+        #: What Cycles holds: a picture and how it was rendered.
+        self.held = None
+        #: Whether the render that begins may spare itself the comparison.
+        self.spare = False
+        self.listen()
+
+    def listen(self):
+        try:
+            from cycles import CyclesRender
+        except ImportError:
+            return  # a Blender without Cycles
+        update = CyclesRender.update
+
+        def sparing(engine, data, depsgraph):
+            spare, self.spare = self.spare, False
+            if spare and only_the_scene_changed(depsgraph):
+                depsgraph.update()
+            return update(engine, data, depsgraph)
+
+        CyclesRender.update = sparing
+
+    def begin(self, scene, picture):
+        """`picture` is rendered now; whether that goes well is not known yet."""
+        held, self.held = self.held, None
+        self.spare = held is not None and held[0] is picture and held[1] == state(scene) and is_simple(scene)
+
+    def done(self, scene, picture):
+        """It went well."""
+        self.held = picture, state(scene)
+
+    def forget(self):
+        """Who knows what Cycles holds."""
+        self.held = None
+
+
+def state(scene):
+    """What may differ between renders of one picture that is not set up anew."""
+    return scene.name, scene.frame_current, getattr(getattr(scene, "cycles", None), "samples", None)
+
+
+def is_simple(scene):
+    """Whether nothing that Cycles holds depends on the border, on the view or on other times."""
+    r, cycles = scene.render, getattr(scene, "cycles", None)
+    if not compat.engine_is_cycles(scene) or not r.use_persistent_data:
+        return False
+    culls = r.use_simplify and (cycles.use_camera_cull or cycles.use_distance_cull)
+    layers = [layer for layer in scene.view_layers if layer.use]
+    return len(layers) == 1 and not (culls or r.use_multiview or r.use_motion_blur or r.use_freestyle)
+
+
+def only_the_scene_changed(depsgraph):
+    """Whether no object, material or anything else was evaluated anew."""
+    changed = [(u.id.original, u.is_updated_geometry or u.is_updated_transform or u.is_updated_shading)
+               for u in depsgraph.updates]
+    return len(changed) == 1 and changed[0] == (depsgraph.scene.original, False)
