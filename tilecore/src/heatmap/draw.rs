@@ -8,6 +8,7 @@ use super::canvas::Canvas;
 use super::palette::Palette;
 use super::{Cell, HeatMap, legend};
 use crate::error::Result;
+use crate::geometry::Rect;
 
 /// How a cost becomes a place in the palette.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ impl Style {
 }
 
 const PAPER: [u8; 3] = [250, 250, 248];
+/// Where one part ends and the next begins.
+const EDGE: [u8; 3] = [255, 255, 255];
 /// The two stripes of what was not measured: of no palette.
 const UNKNOWN: [[u8; 3]; 2] = [[92, 92, 98], [118, 118, 124]];
 
@@ -74,6 +77,22 @@ impl HeatMap {
         }
         self.legend(&mut canvas, height, style);
         canvas
+    }
+
+    /// Draws the edges of these parts of the frame into a picture that [`HeatMap::draw`] made in this style.
+    pub fn outline(&self, canvas: &mut Canvas, style: Style, parts: impl IntoIterator<Item = Rect>) {
+        let shrink = self.shrink(style);
+        let height = self.drawn_size(shrink).1;
+        for part in parts {
+            let (left, top) = (part.x() / shrink, part.y() / shrink);
+            let (right, bottom) = (part.right().div_ceil(shrink), part.bottom().div_ceil(shrink).min(height));
+            if left > 0 {
+                canvas.fill(left, top, left + 1, bottom, EDGE);
+            }
+            if top > 0 {
+                canvas.fill(left, top, right, top + 1, EDGE);
+            }
+        }
     }
 
     /// Lays the map over the rendered frame: the PNG file at `picture`, without its colours, tinted by cost.
@@ -117,7 +136,8 @@ impl HeatMap {
     /// Where a cost lies between the cheapest and the dearest, 0 to 1.
     pub(crate) fn place(&self, cost: f64, scale: Scale) -> f64 {
         let (least, most) = self.range();
-        if most <= least {
+        // What differs in the last digits is the same.
+        if most <= least * (1.0 + 1e-9) {
             return 0.5;
         }
         match scale {
@@ -158,7 +178,7 @@ fn luma([r, g, b]: [u8; 3]) -> u8 {
 mod tests {
     use super::super::tests::{block, frame};
     use super::*;
-    use crate::geometry::{Grid, Rect};
+    use crate::geometry::Grid;
     use crate::heatmap::Block;
 
     /// Left half cheap, right half dear.
@@ -185,6 +205,18 @@ mod tests {
         let below = &full.rgb()[bare.rgb().len()..];
         assert!(below.chunks(3).any(|p| p == legend::INK), "it has letters");
         assert!(below.chunks(3).any(|p| p == Palette::Viridis.color(0.0)), "and colours");
+    }
+
+    #[test]
+    fn an_outline_is_where_parts_meet() {
+        let style = Style::default();
+        let mut canvas = halves().draw(style);
+        let bare = canvas.clone();
+        halves().outline(&mut canvas, style, Grid::with_count(frame(200, 100), 4).unwrap().tiles());
+        assert_eq!([canvas.get(100, 20), canvas.get(20, 50), canvas.get(100, 50)], [Some(EDGE); 3]);
+        for (x, y) in [(0, 0), (99, 49), (199, 99), (0, 99), (101, 51), (20, 100), (100, 105)] {
+            assert_eq!(canvas.get(x, y), bare.get(x, y), "{x} {y}");
+        }
     }
 
     #[test]

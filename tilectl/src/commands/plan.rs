@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use tilecore::bench::Cache;
+use tilecore::geometry::Grid;
 use tilecore::heatmap::{Block, HeatMap, Palette, Style};
 use tilecore::naming::Pattern;
 use tilecore::plan::Plan;
@@ -72,16 +73,18 @@ pub(crate) fn measured(
     plan
 }
 
-/// The tiles over what they cost.
+/// The cuts over what each place of the frame costs.
 fn draw(plan: &Plan, path: &std::path::Path) -> Result<()> {
     let Some(picture) = plan.work.pictures.first() else { return Ok(()) };
-    let blocks: Vec<Block> = plan
-        .pieces
-        .iter()
-        .filter(|p| p.picture == 0)
-        .map(|p| Block {
-            rect: p.region,
-            seconds: plan.work.cost_of(0, p.region).max(1e-9),
+    let cells = picture.cost.cells();
+    // As fine as it was measured, but no cell is smaller than a pixel.
+    let (columns, rows) = (cells.columns.min(picture.frame.width()), cells.rows.min(picture.frame.height()));
+    let blocks: Vec<Block> = Grid::new(picture.frame, columns, rows)?
+        .tiles()
+        .into_iter()
+        .map(|rect| Block {
+            rect,
+            seconds: picture.cost.cost_of(rect).max(1e-9),
             node: String::new(),
             rate: 1.0,
             rendered_area: 0,
@@ -89,5 +92,8 @@ fn draw(plan: &Plan, path: &std::path::Path) -> Result<()> {
         })
         .collect();
     let map = HeatMap::new(picture.frame, &blocks)?;
-    super::write(path, &map.draw(Style { legend: false, ..Style::of(Palette::Viridis) }).png()?)
+    let style = Style { legend: false, ..Style::of(Palette::Viridis) };
+    let mut canvas = map.draw(style);
+    map.outline(&mut canvas, style, plan.pieces.iter().filter(|p| p.picture == 0).map(|p| p.region));
+    super::write(path, &canvas.png()?)
 }

@@ -9,6 +9,8 @@ ones: a tile's Combined must be the sum, or the mean at exposure 1, without roun
 import ctypes
 import math
 
+import bpy
+
 import compat
 
 #: The pass that tells how many samples a pixel got.
@@ -80,6 +82,13 @@ def samples(scene, layer):
     if getattr(cycles, "use_sample_subset", False):
         count = max(1, min(count - cycles.sample_offset, cycles.sample_subset_length))
     return count
+
+
+def repeats(scene):
+    """Whether Cycles renders the same again when it keeps the scene. After 4.2 it also keeps the sampling pattern of
+    the last view layer, which depends on that layer's samples."""
+    found = {samples(scene, layer) for layer in scene.view_layers if layer.use}
+    return len(found) < 2 or bpy.app.version < (4, 3, 0)
 
 
 def counts_volume(scene):

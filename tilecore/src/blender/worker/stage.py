@@ -9,9 +9,11 @@ import time
 import bpy
 
 import cameras
+import compat
 import counts
 import devices
 import files_of_scene
+import film
 import finish
 import needs
 import progress
@@ -176,7 +178,8 @@ class Stage:
         else:
             r.threads_mode = "AUTO"
         devices.choose(scene, picture.get("device") or "CPU")
-        r.use_persistent_data = bool(picture.get("persistent", True))
+        kept = not compat.engine_is_cycles(scene) or film.repeats(scene)
+        r.use_persistent_data = bool(picture.get("persistent", True)) and kept
         scene.frame_set(picture["frame"])
         if picture.get("camera"):
             cameras.choose(scene, picture["camera"])
