@@ -26,7 +26,8 @@ fn a_border_is_no_change_of_the_scene() {
         assert!(out.status.success(), "{said}{}", String::from_utf8_lossy(&out.stderr));
         let told = said.lines().find_map(|line| line.strip_prefix("told: ")).unwrap_or_default();
         assert_eq!(
-            told, "first picture samples object forgotten blur blurred_border not_kept not_kept_border",
+            told,
+            "first picture samples animated frame forgotten blur blurred_border not_kept not_kept_border",
             "{}",
             blender.version
         );

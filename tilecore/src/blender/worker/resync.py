@@ -1,10 +1,10 @@
 """Keeps Cycles from going through the whole scene again for a tile of the picture that it has just rendered.
 
 A border that is set counts as a change of the scene, and after any change Cycles compares every object and every
-instance with what it holds: 0.1 s for 100,000 instances, for every tile. Where nothing but the border has moved since
-the last render, the dependency graph is evaluated once more before Cycles asks it for changes; with nothing left to
-evaluate, it has none to tell of, as when the same picture is rendered twice. Borders and cameras are read anew either
-way.
+instance with what it holds: 0.1 s for 100,000 instances, for every tile. What is animated counts as changed at every
+render, though the frame is the same, and is built anew. Where nothing but the border has moved since the last render,
+the dependency graph is evaluated once more before Cycles asks it for changes; with nothing left to evaluate, it has none
+to tell of, as when a still picture is rendered twice. Borders and cameras are read anew either way.
 """
 
 import compat
@@ -27,7 +27,7 @@ class Resync:
 
         def sparing(engine, data, depsgraph):
             spare, self.spare = self.spare, False
-            if spare and only_the_scene_changed(depsgraph):
+            if spare:
                 depsgraph.update()
             return update(engine, data, depsgraph)
 
@@ -60,10 +60,3 @@ def is_simple(scene):
     culls = r.use_simplify and (cycles.use_camera_cull or cycles.use_distance_cull)
     layers = [layer for layer in scene.view_layers if layer.use]
     return len(layers) == 1 and not (culls or r.use_multiview or r.use_motion_blur or r.use_freestyle)
-
-
-def only_the_scene_changed(depsgraph):
-    """Whether no object, material or anything else was evaluated anew."""
-    changed = [(u.id.original, u.is_updated_geometry or u.is_updated_transform or u.is_updated_shading)
-               for u in depsgraph.updates]
-    return len(changed) == 1 and changed[0] == (depsgraph.scene.original, False)

@@ -134,9 +134,12 @@ class Worker:
             if function is None:
                 self.wire.fail(request, "unknown", f"this worker does not know the request {command!r}")
                 continue
+            if command not in RENDERS:
+                self.scene.resync.forget()
             self.answer(request, function)
 
 
+RENDERS = ("setup", "render", "probe")
 TRANSFERS = ("put", "have", "get", "drop", "spool", "disk", "tidy")
 
 
