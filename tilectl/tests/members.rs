@@ -57,6 +57,19 @@ fn count(world: &World, node: &str) -> usize {
     text.lines().filter(|l| l.starts_with("Tile(") && l.contains(&format!("node:\"{node}\""))).count()
 }
 
+/// How many tiles a node has made, once the one that it still renders is among them.
+fn settled(world: &World, node: &str) -> usize {
+    let (mut seen, mut since) = (count(world, node), Instant::now());
+    while since.elapsed() < Duration::from_secs(3) {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = count(world, node);
+        if now != seen {
+            (seen, since) = (now, Instant::now());
+        }
+    }
+    seen
+}
+
 fn node(blender: &Blender, name: &str) -> String {
     format!("local,name={name},threads=1,blender={}", blender.program.display())
 }
@@ -74,12 +87,10 @@ fn a_node_joins_pauses_and_leaves_by_command() {
     nodes(&world, "add", &node(&blender, "second"));
     tile_by(&world, &mut running, "second");
     nodes(&world, "pause", "first");
-    std::thread::sleep(Duration::from_secs(2));
-    let paused = count(&world, "first");
+    let paused = settled(&world, "first");
     nodes(&world, "remove", "second");
     nodes(&world, "remove", "nobody");
-    std::thread::sleep(Duration::from_secs(2));
-    let left = count(&world, "second");
+    let left = settled(&world, "second");
     assert!(running.goes_on(), "with its only node paused the render waits: {}", take(&mut running));
     assert_eq!(count(&world, "first"), paused, "a paused node renders nothing");
     nodes(&world, "resume", "first");
