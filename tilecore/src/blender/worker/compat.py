@@ -31,6 +31,20 @@ def cycles_build():
     return {name: bool(getattr(_cycles, name)) for name in dir(_cycles) if name.startswith("with_")}
 
 
+def nodes_make_volumes():
+    """Whether any geometry nodes of the file could make a volume: of their own, by a material, by an object."""
+    nodes = [node for tree in bpy.data.node_groups if tree.bl_idname == "GeometryNodeTree" for node in tree.nodes]
+    kinds = {node.bl_idname.removeprefix("GeometryNode") for node in nodes}
+    if any("Volume" in kind or ("Grid" in kind and kind != "MeshGrid") for kind in kinds):
+        return True
+    given = [socket.default_value for node in nodes for socket in node.inputs if socket.type == "MATERIAL"]
+    if kinds & {"ObjectInfo", "CollectionInfo"}:
+        if any(thing.type == "VOLUME" for thing in bpy.data.objects):
+            return True
+        given += [slot.material for thing in bpy.data.objects for slot in thing.material_slots]
+    return any(material is not None and has_volume(material) for material in given)
+
+
 def has_denoiser():
     """Whether this Blender can denoise a finished frame: Debian's 3.4 is built without OpenImageDenoise."""
     return cycles_build().get("with_openimagedenoise", False)

@@ -109,7 +109,8 @@ def has_volume(scene):
 
 def volume_overlap(scene):
     """Pixels that volume guiding looks beyond a tile: 5 each time, after 1, 2, 4, 8... samples."""
-    if not counts_volume(scene):
+    guided = hasattr(scene.cycles, "volume_biased") and not scene.cycles.volume_biased
+    if not guided or not (has_volume(scene) or compat.nodes_make_volumes()):
         return 0
     most = max(samples(scene, layer) for layer in scene.view_layers)
     return 5 * math.ceil(math.log2(max(1, most)))

@@ -4,7 +4,8 @@ A border that is set counts as a change of the scene, and after any change Cycle
 instance with what it holds: 0.1 s for 100,000 instances, for every tile. What is animated counts as changed at every
 render, though the frame is the same, and is built anew. Where nothing but the border has moved since the last render,
 the dependency graph is evaluated once more before Cycles asks it for changes; with nothing left to evaluate, it has none
-to tell of, as when a still picture is rendered twice. Borders and cameras are read anew either way.
+to tell of, as when a still picture is rendered twice. Borders and where the camera is are read anew either way; how it
+moves is not.
 """
 
 import compat
@@ -59,4 +60,5 @@ def is_simple(scene):
         return False
     culls = r.use_simplify and (cycles.use_camera_cull or cycles.use_distance_cull)
     layers = [layer for layer in scene.view_layers if layer.use]
-    return len(layers) == 1 and not (culls or r.use_multiview or r.use_motion_blur or r.use_freestyle)
+    moves = r.use_motion_blur or any(layer.use_pass_vector for layer in layers)
+    return len(layers) == 1 and not (culls or moves or r.use_multiview or r.use_freestyle)
