@@ -218,3 +218,33 @@ fn what_cannot_be_many_pictures_is_refused_before_it_renders() {
     let words = ["--frames", "1-2,2,1-2", "--percentage", "10", "-o", "x#.png"];
     assert_eq!(world.run(render(&blend, &words, local(&blender))).expect(0).stdout.lines().count(), 2);
 }
+
+/// Hair on a thing that moves: with persistent data Blender keeps the shape that it had in the frame before.
+#[test]
+fn what_moves_is_built_anew_for_every_frame() {
+    const HAIR: &str = "
+thing = next(o for o in bpy.data.objects if o.type == 'MESH')
+bpy.context.view_layer.objects.active = thing
+thing.modifiers.new('Hair', 'PARTICLE_SYSTEM')
+hair = thing.particle_systems[0].settings
+hair.type, hair.count, hair.hair_length, hair.child_type = 'HAIR', 100, 0.5, 'INTERPOLATED'
+scene = bpy.context.scene
+scene.render.resolution_percentage, scene.cycles.samples = 25, 4
+for frame in (1, 4):
+    thing.location.z += 0.2 * frame
+    thing.keyframe_insert('location', frame=frame)
+";
+    for blender in [Blender::of_the_tests(), Blender::newest()] {
+        let world = World::new();
+        let (blend, own) = (world.at("hair.blend"), world.at("own"));
+        std::fs::create_dir(&own).unwrap();
+        let line = format!("{HAIR}bpy.ops.wm.save_as_mainfile(filepath={:?})", blend.display().to_string());
+        animation(&blender, &scene("plain"), "Scene", &line, (1, 3, 1), &own);
+        let node = format!("local,threads=2,blender={}", blender.program.display());
+        let words = ["--frames", "1-3", "--tiles", "4", "-o", "####.png", "--node", &node];
+        world.run(render(&blend, &words, Vec::new())).expect(0);
+        for name in ["0001.png", "0002.png", "0003.png"] {
+            assert_same(&world.at(name), &own.join(name));
+        }
+    }
+}
