@@ -27,7 +27,8 @@ fn a_plan_says_who_does_what_and_why() {
     assert!(said.contains("pixels/s") && said.contains("share") && said.contains("busy"), "{said}");
     // 64 x 48 pixels are not worth two nodes, and it says so.
     assert!(said.lines().any(|line| line.starts_with("attic") && line.contains("left out: ")), "{said}");
-    let limits = ["desk renders everything: its speed is the limit.", "more nodes would not help."];
+    let limits =
+        ["desk renders everything: its speed is the limit.", "more nodes can shorten only the rest."];
     assert!(limits.iter().any(|limit| said.trim_end().ends_with(limit)), "{said}");
     // -v shows each figure, as a render would find it.
     let desk = said.lines().find(|line| line.starts_with("desk: start ")).unwrap_or_default();
@@ -35,7 +36,11 @@ fn a_plan_says_who_does_what_and_why() {
     assert!(!desk.starts_with("desk: start 0.0 s"), "a render starts its own Blender: {said}");
     let drawn = Picture::read(&world.at("plan.png"));
     assert_eq!((drawn.width, drawn.height), (64, 48));
-    let plan = &world.run(words("plan", &nodes, &["--json", "--tiles", "4"])).expect(0).json()[0];
+    let plan =
+        &world.run(words("plan", &nodes, &["--json", "--tiles", "4", "-o", "cuts.png"])).expect(0).json()[0];
+    let cuts = Picture::read(&world.at("cuts.png"));
+    let white = |x, y| cuts.pixel(x, y).iter().all(|channel| *channel == 255);
+    assert!(white(32, 5) && white(5, 24) && !white(5, 5) && !white(40, 40), "the cuts are drawn");
     assert_eq!(plan["nodes"].as_array().map(Vec::len), Some(2));
     assert_eq!(plan["pieces"].as_array().map(Vec::len), Some(4));
     assert!(plan["nodes"][0]["model"]["rate"].as_f64().is_some_and(|rate| rate > 0.0));
@@ -75,6 +80,24 @@ fn what_a_bench_measures_is_kept_shown_and_cleared() {
     assert_eq!(show().lines().count(), 2);
     world.run(["bench", "--clear"]).expect(0);
     assert_eq!(show(), "");
+}
+
+#[test]
+fn what_it_takes_to_build_the_scene_is_kept_from_run_to_run() {
+    let world = World::new();
+    let nodes = ["desk", "attic"].map(|name| node(&world, name, "nothing"));
+    let built = || {
+        let kept = &world.run(["bench", "--show", "--json"]).expect(0).json()[0];
+        let seconds: Vec<f64> =
+            kept.as_array().unwrap().iter().filter_map(|entry| entry["sync_s"].as_f64()).collect();
+        assert_eq!(seconds.len(), 2, "{kept}");
+        seconds.into_iter().fold(f64::INFINITY, f64::min)
+    };
+    // The first run measures it, the others find out with their first tiles.
+    for _ in 0..3 {
+        world.run(words("render", &nodes, &["--fresh", "--tiles", "16", "-o", "out.png"])).expect(0);
+        assert!(built() >= 0.015, "{}", built());
+    }
 }
 
 #[test]

@@ -24,7 +24,8 @@ const START: Duration = Duration::from_secs(180);
 const ANSWER: Duration = Duration::from_secs(120);
 /// How often whoever waits is asked whether to go on.
 const ASK: Duration = Duration::from_millis(200);
-/// How often the worker is told that the controller is there; it ends itself when it hears nothing for ten minutes.
+/// How often the worker is told that the controller is there; it ends itself when it hears nothing for several of
+/// these.
 const PING: Duration = Duration::from_secs(15);
 
 /// A worker that has said hello, and what it said.

@@ -37,7 +37,7 @@ pub(super) fn limit(plan: &Plan) -> String {
     let ready = used().map(|n| n.model.ready_s()).fold(f64::INFINITY, f64::min);
     if ready > seconds / 2.0 {
         format!(
-            "Starting Blender and building the scene take {} of {}: more nodes would not help.",
+            "Starting Blender and building the scene take {} of {}: more nodes can shorten only the rest.",
             time(ready),
             time(seconds)
         )

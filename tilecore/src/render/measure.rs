@@ -55,8 +55,11 @@ impl Control<'_, '_> {
         let (region, frame, samples) = (canvas.region, canvas.frame, work.identity.samples);
         let patches = std::mem::take(&mut self.seats[slot].patches);
         if let (Some(rate), Some(fixed_s)) = (self.seats[slot].rate, self.seats[slot].fixed_s) {
-            self.meeting.map = probe::map(frame, &patches, seconds, fixed_s);
-            if let Some(mean) = probe::rate_of_map(&patches, seconds, fixed_s, samples) {
+            // The first one only let Blender take in the number of samples.
+            let (patches, seconds) =
+                (patches.get(1..).unwrap_or_default(), seconds.get(1..).unwrap_or_default());
+            self.meeting.map = probe::map(frame, patches, seconds, fixed_s);
+            if let Some(mean) = probe::rate_of_map(patches, seconds, fixed_s, samples) {
                 self.correct_rates(mean / rate);
             }
             self.remember(slot);

@@ -97,7 +97,7 @@ pub(super) fn rate_of_map(
     samples: u32,
 ) -> Option<f64> {
     let (mut units, mut spent) = (0.0, 0.0);
-    for ((rect, few), took) in patches.iter().zip(seconds).skip(1).filter(|(_, s)| s.is_finite()) {
+    for ((rect, few), took) in patches.iter().zip(seconds).filter(|(_, s)| s.is_finite()) {
         units += rect.area() as f64 * f64::from(*few) / f64::from(samples.max(1));
         spent += own(*took, fixed_s);
     }
@@ -114,11 +114,10 @@ pub(super) fn map(frame: Frame, patches: &[(Rect, u32)], seconds: &[f64], fixed_
     let costs: Vec<(Rect, f64)> = patches
         .iter()
         .zip(seconds)
-        .skip(1)
         .filter(|(_, s)| s.is_finite())
         .map(|((rect, samples), s)| (*rect, own(*s, fixed_s) / (rect.area() as f64 * f64::from(*samples))))
         .collect();
-    if costs.len() + 1 < patches.len().min(7) {
+    if costs.len() < patches.len().min(6) {
         return None;
     }
     let columns = (f64::from(frame.width()) / 64.0).ceil().clamp(1.0, 48.0) as u32;
@@ -175,14 +174,14 @@ mod tests {
         assert!(patches.len() >= 7 && patches.len() <= MOST as usize + 1);
         assert!(patches.iter().all(|(r, s)| region().contains(*r) && *s >= 1));
         let hot = |r: Rect| if r.x() > 900 && r.y() < 500 { 8.0 } else { 1.0 };
-        let seconds = takes(&patches, 256, 0.1, 3000.0, hot);
+        let told = &patches[1..];
+        let seconds = takes(told, 256, 0.1, 3000.0, hot);
         let frame = Frame::new(1800, 1000).unwrap();
-        let map = map(frame, &patches, &seconds, 0.1).unwrap();
+        let map = map(frame, told, &seconds, 0.1).unwrap();
         let at = |x, y| map.cost_of(Rect::new(x, y, 40, 40).unwrap());
         assert!(at(1400, 200) > 4.0 * at(300, 800), "{} {}", at(1400, 200), at(300, 800));
-        let told = &patches[1..];
         let share = told.iter().filter(|(r, _)| hot(*r) > 1.0).count() as f64 / told.len() as f64;
-        let rate = rate_of_map(&patches, &seconds, 0.1, 256).unwrap();
+        let rate = rate_of_map(told, &seconds, 0.1, 256).unwrap();
         assert!((rate / (3000.0 / (1.0 + 7.0 * share)) - 1.0).abs() < 0.01, "{rate} {share}");
     }
 

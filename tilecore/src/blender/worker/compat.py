@@ -31,20 +31,6 @@ def cycles_build():
     return {name: bool(getattr(_cycles, name)) for name in dir(_cycles) if name.startswith("with_")}
 
 
-def nodes_make_volumes():
-    """Whether any geometry nodes of the file could make a volume: of their own, by a material, by an object."""
-    nodes = [node for tree in bpy.data.node_groups if tree.bl_idname == "GeometryNodeTree" for node in tree.nodes]
-    kinds = {node.bl_idname.removeprefix("GeometryNode") for node in nodes}
-    if any("Volume" in kind or ("Grid" in kind and kind != "MeshGrid") for kind in kinds):
-        return True
-    given = [socket.default_value for node in nodes for socket in node.inputs if socket.type == "MATERIAL"]
-    if kinds & {"ObjectInfo", "CollectionInfo"}:
-        if any(thing.type == "VOLUME" for thing in bpy.data.objects):
-            return True
-        given += [slot.material for thing in bpy.data.objects for slot in thing.material_slots]
-    return any(material is not None and has_volume(material) for material in given)
-
-
 def has_denoiser():
     """Whether this Blender can denoise a finished frame: Debian's 3.4 is built without OpenImageDenoise."""
     return cycles_build().get("with_openimagedenoise", False)
@@ -327,6 +313,21 @@ def rendered_objects(scene):
             if thing.instance_type == "COLLECTION" and collection and collection.name_full not in collections:
                 collections.add(collection.name_full)
                 stack.append(collection.all_objects)
+
+
+#: Whether Cycles keeps the sampling pattern of the last view layer with the scene; it depends on that layer's samples.
+KEEPS_PATTERN = bpy.app.version >= (4, 3, 0)
+
+
+def nodes_make_volumes():
+    """Whether any geometry nodes of the file could make a volume: of their own, by a material, by an object."""
+    kinds = {node.bl_idname.removeprefix("GeometryNode") for tree in bpy.data.node_groups
+             if tree.bl_idname == "GeometryNodeTree" for node in tree.nodes}
+    if any("Volume" in kind or ("Grid" in kind and kind != "MeshGrid") for kind in kinds):
+        return True
+    # Which material or object it is may come from the modifier, or from another node.
+    return bool(kinds & {"SetMaterial", "ReplaceMaterial", "ObjectInfo", "CollectionInfo"}) and (
+        any(thing.type == "VOLUME" for thing in bpy.data.objects) or any(map(has_volume, bpy.data.materials)))
 
 
 def has_volume(owner):

@@ -9,8 +9,6 @@ ones: a tile's Combined must be the sum, or the mean at exposure 1, without roun
 import ctypes
 import math
 
-import bpy
-
 import compat
 
 #: The pass that tells how many samples a pixel got.
@@ -85,15 +83,18 @@ def samples(scene, layer):
 
 
 def repeats(scene):
-    """Whether Cycles renders the same again when it keeps the scene. After 4.2 it also keeps the sampling pattern of
-    the last view layer, which depends on that layer's samples."""
-    found = {samples(scene, layer) for layer in scene.view_layers if layer.use}
-    return len(found) < 2 or bpy.app.version < (4, 3, 0)
+    """Whether Cycles renders the same again when it keeps the scene."""
+    return not compat.KEEPS_PATTERN or len({samples(scene, layer) for layer in scene.view_layers if layer.use}) < 2
+
+
+def guides_volumes(scene):
+    """Whether Cycles guides scattering in volumes by what neighbouring pixels found (from 5.0 on)."""
+    return hasattr(scene.cycles, "volume_biased") and not scene.cycles.volume_biased
 
 
 def counts_volume(scene):
-    """Whether Cycles guides scattering in volumes by what neighbouring pixels found (from 5.0 on)."""
-    return hasattr(scene.cycles, "volume_biased") and not scene.cycles.volume_biased and has_volume(scene)
+    """Whether a volume has Cycles count the samples of every pixel."""
+    return guides_volumes(scene) and has_volume(scene)
 
 
 def has_volume(scene):
@@ -109,8 +110,7 @@ def has_volume(scene):
 
 def volume_overlap(scene):
     """Pixels that volume guiding looks beyond a tile: 5 each time, after 1, 2, 4, 8... samples."""
-    guided = hasattr(scene.cycles, "volume_biased") and not scene.cycles.volume_biased
-    if not guided or not (has_volume(scene) or compat.nodes_make_volumes()):
+    if not guides_volumes(scene) or not (has_volume(scene) or compat.nodes_make_volumes()):
         return 0
     most = max(samples(scene, layer) for layer in scene.view_layers)
     return 5 * math.ceil(math.log2(max(1, most)))

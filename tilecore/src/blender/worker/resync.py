@@ -9,6 +9,8 @@ moves is not.
 """
 
 import compat
+import film
+import tiles
 
 
 class Resync:
@@ -17,6 +19,8 @@ class Resync:
         self.held = None
         #: Whether the render that begins may spare itself the comparison.
         self.spare = False
+        #: The frame that every scene was kept for last.
+        self.frames = {}
         self.listen()
 
     def listen(self):
@@ -33,6 +37,18 @@ class Resync:
             return update(engine, data, depsgraph)
 
         CyclesRender.update = sparing
+
+    def keep(self, scene, picture):
+        """Has Cycles keep the scene from tile to tile where that is wanted and exact, but not from frame to frame: not
+        all that moves is seen to (hair, curves and points of nodes). A scene that asks for that itself is kept, as
+        Blender by itself does."""
+        render, frame = scene.render, picture["frame"]
+        own = tiles.settings(scene)["render"]["use_persistent_data"]
+        if self.frames.get(scene.name, frame) != frame and not own:
+            render.use_persistent_data = False  # which frees what is kept
+        self.frames[scene.name] = frame
+        render.use_persistent_data = bool(picture.get("persistent", True)) and (
+            not compat.engine_is_cycles(scene) or film.repeats(scene))
 
     def begin(self, scene, picture):
         """`picture` is rendered now; whether that goes well is not known yet."""

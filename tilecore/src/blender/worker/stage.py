@@ -9,11 +9,9 @@ import time
 import bpy
 
 import cameras
-import compat
 import counts
 import devices
 import files_of_scene
-import film
 import finish
 import needs
 import progress
@@ -35,8 +33,6 @@ class Stage:
         self.files = files
         self.picture = None
         self.own = {}
-        #: The frame that every scene was set up for last.
-        self.frames = {}
         self.path = None
         self.tree = None
         self.rendering = None
@@ -68,7 +64,6 @@ class Stage:
         path = self.files.trees.place(self.tree, request["main"])
         self.picture = None
         self.own = {}
-        self.frames = {}
         started = time.perf_counter()
         self.load(path, request)
         files_of_scene.remap(self.tree, request.get("remap", []))
@@ -182,14 +177,7 @@ class Stage:
         else:
             r.threads_mode = "AUTO"
         devices.choose(scene, picture.get("device") or "CPU")
-        kept = not compat.engine_is_cycles(scene) or film.repeats(scene)
-        if self.frames.get(scene.name, picture["frame"]) != picture["frame"] and not tiles.settings(scene)["render"][
-                "use_persistent_data"]:
-            # Not all that is animated is seen to change (hair curves, point density, geometry nodes). Switching it off
-            # frees what is kept. A scene that asks to be kept from frame to frame is, as Blender itself does.
-            r.use_persistent_data = False
-        self.frames[scene.name] = picture["frame"]
-        r.use_persistent_data = bool(picture.get("persistent", True)) and kept
+        self.resync.keep(scene, picture)
         scene.frame_set(picture["frame"])
         if picture.get("camera"):
             cameras.choose(scene, picture["camera"])
