@@ -132,10 +132,23 @@ fn data_without_bytes_is_not_waited_out() {
     let world = World::new();
     let nodes = [node(&world, "a", "sends nothing for ever"), node(&world, "b", "nothing")];
     let began = Instant::now();
-    world.run(render(&nodes[..1], &[])).expect(1);
+    let ended = world.run(render(&nodes[..1], &[])).expect(1);
+    assert!(ended.stderr.contains("answered with something unexpected"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("stopped sending"), "{}", ended.stderr);
     world.run(render(&nodes, &["--fresh"])).expect(0);
-    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(100), "{:?}", began.elapsed());
     processes::gone(world.mark(), Duration::from_secs(20));
+}
+
+#[test]
+fn a_damaged_tile_is_made_again_and_its_node_stays_connected() {
+    let world = World::new();
+    let bad = node(&world, "a", "damages tiles");
+    let ended = world.run(render(std::slice::from_ref(&bad), &[])).expect(1);
+    assert!(ended.stderr.contains("arrived damaged"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches(": Blender 3.4.1").count(), 1, "{}", ended.stderr);
+    world.run(render(&[bad, node(&world, "b", "nothing")], &["--fresh"])).expect(0);
+    assert!(world.at("a1.png").is_file());
 }
 
 #[test]

@@ -79,8 +79,12 @@ impl Fetch {
             Some(Ok(_)) => {
                 let found = hex(&self.hash.finalize_reset());
                 if self.at != self.size || found != self.sha256 {
-                    return Err(Error::node(format!("a file from node {} arrived damaged", worker.node()))
-                        .remedy("It is fetched again by itself; if this repeats, check that node's disk and memory."));
+                    // The link is well, the file is not.
+                    return Err(Error::render(format!("a file from node {} arrived damaged", worker.node()))
+                        .remedy(
+                            "It is made again by itself; if this repeats, check that node's disk and memory.",
+                        )
+                        .retryable());
                 }
                 self.file.sync_all().at("write", &self.path)?;
                 Ok(true)

@@ -140,6 +140,10 @@ impl<'a> Session<'a> {
                 Err(e) => {
                     if let Some(f) = self.fetching.take() {
                         let _ = std::fs::remove_file(&f.part);
+                        if e.kind() == Kind::Node {
+                            // Who sends what was not asked for cannot be asked for anything else either.
+                            return Err(e);
+                        }
                         self.slot.report(Report::Failed(f.tile.piece.id, e));
                     }
                 }

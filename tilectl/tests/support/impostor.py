@@ -128,6 +128,8 @@ def answer(request, payload):
                 time.sleep(0.01)
         if WRONG == "keeps its tiles":
             return
+        if WRONG == "damages tiles":
+            data = data[:-1] + bytes([data[-1] ^ 1])
         if data:
             send({"event": "data", "of": number, "offset": 0}, data)
     said = {
