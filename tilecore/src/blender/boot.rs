@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 28] = [
+pub(super) const WORKER: [(&str, &str); 30] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
     ("compat.py", include_str!("worker/compat.py")),
@@ -13,6 +13,7 @@ pub(super) const WORKER: [(&str, &str); 28] = [
     ("develop.py", include_str!("worker/develop.py")),
     ("devices.py", include_str!("worker/devices.py")),
     ("exr_header.py", include_str!("worker/exr_header.py")),
+    ("extent.py", include_str!("worker/extent.py")),
     ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
     ("film.py", include_str!("worker/film.py")),
     ("finish.py", include_str!("worker/finish.py")),
@@ -32,6 +33,7 @@ pub(super) const WORKER: [(&str, &str); 28] = [
     ("timing.py", include_str!("worker/timing.py")),
     ("trees.py", include_str!("worker/trees.py")),
     ("usd_files.py", include_str!("worker/usd_files.py")),
+    ("volumes.py", include_str!("worker/volumes.py")),
     ("wire.py", include_str!("worker/wire.py")),
     ("worker.py", include_str!("worker/worker.py")),
 ];

@@ -300,41 +300,35 @@ class same_name:
 
 
 def rendered_objects(scene):
-    """Every object that may be in the picture: the scene's, and those of collections that are instanced."""
-    seen, collections = set(), set()
-    stack = [scene.objects] + ([scene.background_set.objects] if scene.background_set else [])
-    while stack:
-        for thing in stack.pop():
-            if thing.hide_render or thing.name_full in seen:
-                continue
-            seen.add(thing.name_full)
+    """Every object that may be in the picture: of the scene and its background, and what these are instances of."""
+    seen, waiting = set(), []
+    while scene is not None and scene not in seen:
+        seen.add(scene)
+        waiting += (thing for thing in scene.objects if not thing.hide_render)
+        scene = scene.background_set
+    while waiting:
+        thing = waiting.pop()
+        if thing not in seen:
+            seen.add(thing)
             yield thing
-            collection = thing.instance_collection
-            if thing.instance_type == "COLLECTION" and collection and collection.name_full not in collections:
-                collections.add(collection.name_full)
-                stack.append(collection.all_objects)
+            waiting += instances(thing, seen)
+
+
+def instances(thing, seen):
+    """What an object may show instances of; of a collection only the first time."""
+    collections = [thing.instance_collection] if thing.instance_type == "COLLECTION" else []
+    if thing.instance_type in {"VERTS", "FACES"}:
+        yield from thing.children
+    for system in thing.particle_systems:
+        if system.settings.render_type == "OBJECT" and system.settings.instance_object is not None:
+            yield system.settings.instance_object
+        elif system.settings.render_type == "COLLECTION":
+            collections.append(system.settings.instance_collection)
+    for collection in collections:
+        if collection is not None and collection not in seen:
+            seen.add(collection)
+            yield from (each for each in collection.all_objects if not each.hide_render)
 
 
 #: Whether Cycles keeps the sampling pattern of the last view layer with the scene; it depends on that layer's samples.
 KEEPS_PATTERN = bpy.app.version >= (4, 3, 0)
-
-
-def nodes_make_volumes():
-    """Whether any geometry nodes of the file could make a volume: of their own, by a material, by an object."""
-    kinds = {node.bl_idname.removeprefix("GeometryNode") for tree in bpy.data.node_groups
-             if tree.bl_idname == "GeometryNodeTree" for node in tree.nodes}
-    if any("Volume" in kind or ("Grid" in kind and kind != "MeshGrid") for kind in kinds):
-        return True
-    # Which material or object it is may come from the modifier, or from another node.
-    return bool(kinds & {"SetMaterial", "ReplaceMaterial", "ObjectInfo", "CollectionInfo"}) and (
-        any(thing.type == "VOLUME" for thing in bpy.data.objects) or any(map(has_volume, bpy.data.materials)))
-
-
-def has_volume(owner):
-    """Whether the shader of a material or a world has a volume."""
-    tree = owner.node_tree
-    if tree is None:
-        return False
-    outputs = ("OUTPUT_MATERIAL", "OUTPUT_WORLD")
-    return any(node.type in outputs and "Volume" in node.inputs and node.inputs["Volume"].is_linked
-               for node in tree.nodes)

@@ -2,8 +2,9 @@
 
 Cycles stores a pixel's sample count divided by the most samples that any pixel of the same render got. With
 adaptive sampling a tile may be done sooner than the frame, so that a stored 1.0 means something else in every tile.
-Only the progress messages tell; what they say is written into a place held open in the tile's metadata, and the
-stitch makes numbers of samples of the fractions.
+Only the progress messages tell, but where Cycles cuts the tile and takes the samples asked for as the whole. The
+number is written into a place held open in the tile's metadata, and the stitch makes numbers of samples of the
+fractions.
 """
 
 import re
@@ -11,6 +12,8 @@ import re
 import bpy
 
 import exr_header
+import extent
+import film
 
 #: What the metadata field starts with; then one number for each sample count channel, in the order of the file.
 MARK = "tilectl samples:"
@@ -47,6 +50,7 @@ class Watch:
     """Listens to one render: make it before, `seal` what was written after."""
 
     def __init__(self, scene):
+        self.scene = scene
         self.held_open = scene.render.stamp_note_text.startswith(MARK) and scene.render.use_stamp_note
         layers = [layer for layer in scene.view_layers if layer.use]
         views = views_of(scene)
@@ -89,6 +93,9 @@ class Watch:
         names = channels(header)
         if not names:
             return
+        if extent.is_cut(self.scene, header.size):
+            layers = self.scene.view_layers
+            self.done = [film.samples(self.scene, layers[layer]) for layer, _ in self.renders]
         if len(self.done) != len(self.renders):
             raise NotTold(f"Blender told the samples of {len(self.done)} of {len(self.renders)} renders")
         samples = dict(zip(self.renders, self.done))

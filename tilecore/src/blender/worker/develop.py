@@ -13,10 +13,11 @@ import tiles
 GUIDES = {"RGB": (), "RGB_ALBEDO": ("Albedo",), "RGB_ALBEDO_NORMAL": ("Albedo", "Normal")}
 
 
-def develop(bare, own, frame, folder):
+def develop(scene, bare, frame, folder):
     """Adds to `frame` the files that replace Combined and the noisy image. `bare` is a copy of the scene that may be
-    changed, `own` are the scene's own settings."""
-    films = {layer.name: film.of(bare, layer, own) for layer in bare.view_layers}
+    changed; what was filmed only the scene itself tells."""
+    own = tiles.settings(scene)
+    films = {layer.name: film.of(scene, layer, own) for layer in scene.view_layers}
     denoised = [layer.name for index, layer in enumerate(bare.view_layers)
                 if layer.use and tiles.denoises(own, index)]
     if not denoised:
@@ -26,7 +27,7 @@ def develop(bare, own, frame, folder):
         if layer.use and taken not in (None, str(film.asked(bare, layer))):
             raise RuntimeError(f"the frame has {taken} samples in {layer.name}, the scene asks for "
                                f"{film.asked(bare, layer)}")
-    exposure = tiles.tile_exposure(bare, own)
+    exposure = tiles.tile_exposure(scene, own)
     darkroom = Darkroom(bare, frame, folder)
     try:
         for layer in [layer.name for layer in bare.view_layers if layer.use]:

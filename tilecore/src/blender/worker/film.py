@@ -1,8 +1,8 @@
 """How Cycles scales a pixel around its denoiser, and what tiles must carry so that it can be repeated bit for bit.
 
 Without a sample count per pixel Cycles gives the denoiser the sum of all samples and scales what comes back by
-`exposure / samples`. With one (adaptive sampling; volumes from 5.0 on) it gives it the mean, multiplies what comes
-back by the pixel's samples and divides by them again. Every one of these steps rounds, so the finish takes the same
+`exposure / samples`. With one (adaptive sampling; frames that Cycles cuts; volumes from 5.0 on) it gives it the mean,
+multiplies what comes back by the pixel's samples and divides by them again. Every one of these steps rounds, so the finish takes the same
 ones: a tile's Combined must be the sum, or the mean at exposure 1, without rounding that cannot be undone.
 """
 
@@ -10,6 +10,8 @@ import ctypes
 import math
 
 import compat
+import extent
+import volumes
 
 #: The pass that tells how many samples a pixel got.
 COUNT = "Debug Sample Count"
@@ -59,11 +61,17 @@ class Film:
 
 def of(scene, layer, own):
     """The film of a view layer; `own` are the scene's own settings."""
+    return Film(single(own["cycles"].get("film_exposure", 1.0)), samples(scene, layer),
+                bool(is_counted(scene, layer, own)), scene.cycles.use_adaptive_sampling)
+
+
+def is_counted(scene, layer, own):
+    """Whether Cycles keeps a sample count per pixel of the frame; None if that cannot be told."""
     mine = next((each for each in own["layers"] if each["name"] == layer.name), None)
-    cycles = scene.cycles
-    counted = bool(cycles.use_adaptive_sampling or (mine and mine["cycles"]["pass_debug_sample_count"]) or counts_volume(scene))
-    return Film(single(own["cycles"].get("film_exposure", 1.0)), samples(scene, layer), counted,
-                cycles.use_adaptive_sampling)
+    asked_for = bool(mine and mine["cycles"]["pass_debug_sample_count"])
+    if scene.cycles.use_adaptive_sampling or asked_for or extent.frame_is_cut(scene, own):
+        return True
+    return volumes.are_counted(scene, layer)
 
 
 def asked(scene, layer):
@@ -87,30 +95,9 @@ def repeats(scene):
     return not compat.KEEPS_PATTERN or len({samples(scene, layer) for layer in scene.view_layers if layer.use}) < 2
 
 
-def guides_volumes(scene):
-    """Whether Cycles guides scattering in volumes by what neighbouring pixels found (from 5.0 on)."""
-    return hasattr(scene.cycles, "volume_biased") and not scene.cycles.volume_biased
-
-
-def counts_volume(scene):
-    """Whether a volume has Cycles count the samples of every pixel."""
-    return guides_volumes(scene) and has_volume(scene)
-
-
-def has_volume(scene):
-    if scene.world is not None and compat.has_volume(scene.world):
-        return True
-    for thing in compat.rendered_objects(scene):
-        if thing.type == "VOLUME":
-            return True
-        if any(slot.material is not None and compat.has_volume(slot.material) for slot in thing.material_slots):
-            return True
-    return False
-
-
 def volume_overlap(scene):
     """Pixels that volume guiding looks beyond a tile: 5 each time, after 1, 2, 4, 8... samples."""
-    if not guides_volumes(scene) or not (has_volume(scene) or compat.nodes_make_volumes()):
+    if not volumes.are_guided(scene):
         return 0
     most = max(samples(scene, layer) for layer in scene.view_layers)
     return 5 * math.ceil(math.log2(max(1, most)))

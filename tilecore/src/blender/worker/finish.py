@@ -14,6 +14,8 @@ import bpy
 
 import compat
 import develop
+import extent
+import film
 import outputs
 import stitched
 import tiles
@@ -59,6 +61,8 @@ class Stage:
             place = os.path.join(self.folder, f"scene-{len(self.copies)}")
             os.mkdir(place)
             self.develop(source, frame, place)
+            if extent.frame_is_cut(source, tiles.settings(source)):
+                frame.shares = {layer.name: film.samples(source, layer) for layer in source.view_layers}
             copy = self.copies[name] = self.bare(source)
             stitched.attach(copy, name, frame)
             self.keys.append(name)
@@ -91,7 +95,7 @@ class Stage:
     def develop(self, scene, frame, place):
         copy = self.bare(scene)
         try:
-            develop.develop(copy, tiles.settings(scene), frame, place)
+            develop.develop(scene, copy, frame, place)
         finally:
             bpy.data.scenes.remove(copy)
 

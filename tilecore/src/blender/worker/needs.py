@@ -1,13 +1,13 @@
 """What a scene needs to come out of tiles exactly as one machine would have made it."""
 
-import ctypes
-
 import bpy
 
 import compat
+import extent
 import film
 import reads
 import tiles
+import volumes
 
 #: Pixels around a tile where adaptive sampling looks at neighbours; 2 are enough (F4).
 ADAPTIVE_OVERLAP = 8
@@ -36,7 +36,7 @@ def needs(scene, format=None):
         "whole": whole,
         "refuse": why_refuse(scene, own, pictures),
         "notes": remarks(own, pictures),
-        "region": region(scene, own),
+        "region": extent.region(scene, own),
         "format": final_format(own),
         "view_layers": [layer.name for layer in scene.view_layers if layer.use],
         "views": views(scene),
@@ -135,7 +135,7 @@ def why_whole(scene, own, sources, pictures):
         pencil = grease_pencil(picture)
         if pencil:
             return f"{pencil!r} in the scene {picture.name!r} is Grease Pencil, which is drawn over the whole picture"
-        if picture != scene and size(picture) != size(scene):
+        if picture != scene and extent.size(picture) != extent.size(scene):
             return f"the frame shows the scene {picture.name!r}, whose resolution is not that of {scene.name!r}"
         if sources.sequencer and (own["render"]["use_border"] or tiles.settings(picture)["render"]["use_border"]):
             return "a render region is set, and the sequencer makes the picture"
@@ -165,6 +165,12 @@ def inexact_denoising(scene):
         return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"
     if any("Shadow Catcher" in passes(scene)[layer] for layer in layers):
         return f"the scene {name} is denoised and has a Shadow Catcher pass, which Cycles denoises apart"
+    unsure = next((each for each in scene.view_layers
+                   if each.name in layers and film.is_counted(scene, each, own) is None), None)
+    if unsure is not None:
+        return (f"the scene {name} is denoised, and only rendering tells whether there is a volume in "
+                f"{unsure.name!r}, on which it hangs what Cycles gives its denoiser; with a noise threshold it can be "
+                "cut into tiles")
     exposure = tiles.tile_exposure(scene, own)
     if exposure is None and scene.cycles.use_adaptive_sampling:
         return (f"the scene {name} is denoised at a film exposure other than 1, and then tiles cannot carry what "
@@ -183,11 +189,10 @@ def inexact_denoising(scene):
 
 def inexact_volume(scene):
     """Why a volume keeps this scene from being cut; None when nothing does."""
-    cycles = scene.cycles
-    if film.counts_volume(scene) and cycles.use_auto_tile and max(size(scene)) > cycles.tile_size:
-        return (f"the scene {scene.name!r} has a volume and is larger than {cycles.tile_size} pixels, so that Cycles "
-                "cuts it itself and what it finds in the volume depends on where; without tiling in the "
-                "performance settings, or with biased volumes, it can be cut into tiles")
+    if extent.frame_is_cut(scene, tiles.settings(scene)) and volumes.are_guided(scene):
+        return (f"the scene {scene.name!r} has a volume and is so large that Cycles cuts it itself, and what it finds "
+                "in the volume depends on where; without tiling in the performance settings, or with biased volumes, "
+                "it can be cut into tiles")
     return None
 
 
@@ -254,23 +259,3 @@ def remarks(own, pictures):
 #: Stamps that say when and how a frame was rendered.
 STAMPED = {"use_stamp_date": "the date", "use_stamp_render_time": "the render time", "use_stamp_memory": "the memory",
            "use_stamp_hostname": "the host's name"}
-
-
-def size(scene):
-    """Width and height in pixels as Blender truncates them (F2)."""
-    render = scene.render
-    side = lambda pixels: max(1, pixels * render.resolution_percentage // 100)
-    return side(render.resolution_x), side(render.resolution_y)
-
-
-def region(scene, own):
-    """The render region set in the file as pixels from the top left, and whether the file is cropped to it."""
-    render = own["render"]
-    if not render["use_border"]:
-        return None
-    width, height = size(scene)
-    # Blender multiplies in float32 and truncates.
-    at = lambda part, side: int(ctypes.c_float(ctypes.c_float(part).value * side).value)
-    left, right = at(render["border_min_x"], width), at(render["border_max_x"], width)
-    bottom, top = at(render["border_min_y"], height), at(render["border_max_y"], height)
-    return {"rect": [left, height - top, right - left, top - bottom], "crop": bool(render["use_crop_to_border"])}

@@ -6,7 +6,8 @@ import threading
 
 import bpy
 
-SAMPLE = re.compile(rb"Sample (\d+)/(\d+)")
+#: A tile that Cycles cuts itself begins at its first sample again and again.
+SAMPLE = re.compile(rb"(?:Rendered (\d+)/(\d+) Tiles, )?Sample (\d+)/(\d+)")
 LIMIT = 4 << 20
 
 
@@ -27,7 +28,7 @@ class Log:
         tell = self.tell
         found = SAMPLE.search(text.encode()) if tell is not None and isinstance(text, str) else None
         if found:
-            tell(*(int(n) for n in found.groups()))
+            tell(*progress(*found.groups()))
 
     def begin(self, tell):
         if self.path and os.path.getsize(self.path) > LIMIT:
@@ -68,7 +69,7 @@ class Log:
                 found = SAMPLE.findall(f.read(65536))
         except OSError:
             return None
-        return tuple(int(n) for n in found[-1]) if found else None
+        return progress(*found[-1]) if found else None
 
     def said(self):
         """What Blender has written since `begin`."""
@@ -86,3 +87,8 @@ class Log:
                 return f.read(size).decode("utf-8", "replace").strip()
         except (OSError, TypeError):
             return ""
+
+
+def progress(tiles, of_tiles, samples, of):
+    """How many samples of how many are done."""
+    return int(tiles or 0) * int(of) + int(samples), int(of_tiles or 1) * int(of)

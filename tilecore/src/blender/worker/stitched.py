@@ -35,6 +35,8 @@ class Frame:
         self.only = only
         #: Whether sample counts are numbers of samples, not fractions of the most.
         self.counted = counted
+        #: By view layer, what the fractions are of where that is not the most samples of any pixel.
+        self.shares = {}
         #: Single-layer EXR files by (view layer, view): what stands for Combined, and for the noisy image.
         self.denoised = {}
         self.noisy = {}
@@ -157,7 +159,8 @@ def load(frame, result, layer, view, passes):
     if (layer, view) in frame.denoised:
         put(mine["Combined"], picture(frame.denoised[layer, view]))
     if film.COUNT in mine and not frame.counted:
-        most = counts.most(frame.header).get(frame.channel(layer, film.COUNT, view, "X"))
+        counted = counts.most(frame.header).get(frame.channel(layer, film.COUNT, view, "X"))
+        most = frame.shares.get(layer, counted)
         if most:
             share = film.single(1.0 / most)
             put(mine[film.COUNT], array.array("f", (count * share for count in values(mine[film.COUNT]))))
