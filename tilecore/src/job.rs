@@ -202,6 +202,9 @@ pub struct Identity {
     pub hash: String,
     /// Whether scripts in the file ran.
     pub scripts: bool,
+    /// Whether Cycles rendered it in one piece and denoised it itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// All shots, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shots: Vec<ShotIdentity>,
@@ -257,6 +260,7 @@ impl Identity {
         compare("the region", self.region.to_string(), now.region.to_string());
         compare("the tile format", self.format.extension().into(), now.format.extension().into());
         compare("the overlap", self.overlap.to_string(), now.overlap.to_string());
+        compare("rendering whole", self.whole.to_string(), now.whole.to_string());
         compare("the scenes to render", self.pictures.join(", "), now.pictures.join(", "));
         compare(
             "Blender",

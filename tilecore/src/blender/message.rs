@@ -62,6 +62,29 @@ pub struct Picture {
     pub persistent: bool,
     /// Tile format, `png` or `exr`.
     pub format: TileFormat,
+    /// Whether it is rendered in one piece: then Cycles denoises it itself.
+    pub whole: bool,
+}
+
+#[cfg(test)]
+impl Picture {
+    /// Frame 1 of the active scene as it is.
+    pub(crate) fn plain() -> Self {
+        Self {
+            scene: None,
+            camera: None,
+            frame: 1,
+            seed: None,
+            samples: None,
+            resolution: None,
+            percentage: None,
+            threads: None,
+            device: crate::node::Device::Cpu,
+            persistent: true,
+            format: TileFormat::Png,
+            whole: false,
+        }
+    }
 }
 
 /// The two kinds of tile file.
@@ -101,6 +124,12 @@ pub struct Reason {
 pub struct Need {
     /// Its name.
     pub scene: String,
+    /// Frame, where it is not the picture's own.
+    #[serde(default)]
+    pub frame: Option<i32>,
+    /// Camera, where it is not the scene's own.
+    #[serde(default)]
+    pub camera: Option<String>,
 }
 
 /// What a scene needs to come out exact.

@@ -15,7 +15,7 @@ use super::output;
 use super::seat::{Seat, Stage as Seated};
 use super::shot::Stage;
 use super::slot::{FinishOrder, FinishedFile, Order, Report};
-use crate::blender::{Picture, TileFormat};
+use crate::blender::TileFormat;
 use crate::dispatch::Input;
 use crate::error::{Error, Result};
 use crate::events::Event;
@@ -216,10 +216,19 @@ impl Control<'_, '_> {
                 let canvas = work.canvases.get(index as usize)?;
                 Some((canvas.picture.scene.clone().unwrap_or_default(), work.stitched(index)))
             });
-            let Some(first) = work.canvases.get(this.canvases.start as usize) else { return Ok(()) };
+            let stitched = stitched.collect();
+            let canvases: Vec<_> =
+                this.canvases.clone().filter_map(|index| work.canvases.get(index as usize)).collect();
+            let Some(first) = canvases.first() else { return Ok(()) };
             let order = FinishOrder {
-                picture: first.picture.clone(),
-                stitched: stitched.collect(),
+                picture: this.picture.clone(),
+                sources: canvases
+                    .iter()
+                    .map(|c| &c.picture)
+                    .filter(|p| **p != this.picture)
+                    .cloned()
+                    .collect(),
+                stitched,
                 format: this.written_as.map(|f| f.name().to_owned()),
                 most: arrival::most(TileFormat::Exr, first.frame.area()),
                 into: work.dir.root().join(format!("finished-{shot}")),
@@ -246,7 +255,9 @@ impl Control<'_, '_> {
             finish.by = Some((slot, clock));
             let mut order = finish.order.clone();
             let seat = &self.seats[slot];
-            order.picture = Picture { device: seat.device, threads: seat.threads, ..order.picture };
+            for picture in order.sources.iter_mut().chain([&mut order.picture]) {
+                (picture.device, picture.threads) = (seat.device, seat.threads);
+            }
             seat.order(Order::Finish(Box::new(order)));
             if self.work.as_ref().is_some_and(|w| w.shots.len() == 1) {
                 let node = self.seats[slot].name.clone();

@@ -5,7 +5,7 @@ use super::format::Format;
 use super::shot::{self, Shot, Stage};
 use super::work::Canvas;
 use super::{Names, Options};
-use crate::blender::{Facts, Picture, TileFormat, printable};
+use crate::blender::{Facts, Need, Picture, TileFormat, printable};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::geometry::{Frame, Overlap, Rect};
@@ -21,8 +21,8 @@ struct Manner {
     written_as: Option<Format>,
     /// Its extension.
     extension: &'static str,
-    /// Scenes to render for each.
-    scenes: Vec<String>,
+    /// What to render for each.
+    sources: Vec<Need>,
     names: Option<Pattern>,
 }
 
@@ -46,10 +46,15 @@ impl Control<'_, '_> {
             for frame in frames {
                 for camera in &cameras {
                     let from = canvases.len() as u32;
-                    for name in &manner.scenes {
-                        if let Some(facts) = self.meeting.facts.iter().find(|f| f.scene == *name) {
+                    let own = Need { scene: first.scene.clone(), frame: None, camera: None };
+                    let picture =
+                        canvas(self.request, first, first, &own, camera.as_deref(), frame, manner.tiles)?
+                            .picture;
+                    for need in &manner.sources {
+                        if let Some(facts) = self.meeting.facts.iter().find(|f| f.scene == need.scene) {
                             let camera = camera.as_deref().filter(|_| facts.scene == first.scene);
-                            canvases.push(canvas(self.request, facts, first, camera, frame, manner.tiles)?);
+                            let made = canvas(self.request, facts, first, need, camera, frame, manner.tiles)?;
+                            canvases.push(made);
                         }
                     }
                     let shown = camera.as_deref().or_else(|| first.camera_at(frame)).map(str::to_owned);
@@ -65,6 +70,7 @@ impl Control<'_, '_> {
                     };
                     shots.push(Shot {
                         scene: first.scene.clone(),
+                        picture,
                         camera: camera.clone(),
                         shown,
                         frame,
@@ -144,12 +150,12 @@ impl Control<'_, '_> {
         if let Some(format) = named.filter(|_| self.options.named_by_format) {
             self.target.extension(format.extension());
         }
-        let scenes = if tiles == TileFormat::Exr && !needs.pictures.is_empty() {
-            needs.pictures.iter().map(|p| p.scene.clone()).collect()
+        let sources = if tiles == TileFormat::Exr && !needs.pictures.is_empty() {
+            needs.pictures.clone()
         } else {
-            vec![facts.scene.clone()]
+            vec![Need { scene: facts.scene.clone(), frame: None, camera: None }]
         };
-        Ok(Manner { tiles, written_as, extension: named.map_or("png", Format::extension), scenes, names })
+        Ok(Manner { tiles, written_as, extension: named.map_or("png", Format::extension), sources, names })
     }
 }
 
@@ -253,11 +259,12 @@ fn formats(
     Ok((chosen, wanted, picture))
 }
 
-/// One picture to render. `camera` is the one asked for.
+/// One picture to render. `camera` and `frame` are those asked for; what is needed may be another.
 fn canvas(
     request: &Request,
     facts: &Facts,
     first: &Facts,
+    need: &Need,
     camera: Option<&str>,
     frame: i32,
     format: TileFormat,
@@ -273,8 +280,8 @@ fn canvas(
     Ok(Canvas {
         picture: Picture {
             scene: Some(facts.scene.clone()),
-            camera: camera.map(str::to_owned),
-            frame,
+            camera: need.camera.as_deref().or(camera).map(str::to_owned),
+            frame: need.frame.unwrap_or(frame),
             seed: request.seed,
             samples: request.samples,
             resolution: if main { request.resolution } else { None },
@@ -283,6 +290,7 @@ fn canvas(
             device: Device::Cpu,
             persistent: request.persistent,
             format,
+            whole: first.needs.whole.is_some() && !request.force_tiles,
         },
         frame: size,
         region,

@@ -114,7 +114,16 @@ impl Control<'_, '_> {
             }
         };
         self.seats[slot].stage = Stage::Looking;
-        self.seats[slot].order(Order::Look(json!({"scene": scene})));
+        let request = self.request;
+        let main = known < request.scenes.len().max(1);
+        // What a scene needs hangs on how it is rendered.
+        self.seats[slot].order(Order::Look(json!({
+            "scene": scene,
+            "frame": request.frames.first(),
+            "samples": request.samples,
+            "resolution": request.resolution.filter(|_| main),
+            "percentage": request.percentage.filter(|_| main),
+        })));
         Ok(())
     }
 

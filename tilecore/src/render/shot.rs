@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::Format;
 use super::output;
-use crate::blender::TileFormat;
+use crate::blender::{Picture, TileFormat};
 use crate::error::{Error, IoContext, Result};
 
 /// How far a shot is.
@@ -24,6 +24,8 @@ pub(super) enum Stage {
 #[derive(Clone, Debug)]
 pub(super) struct Shot {
     pub(super) scene: String,
+    /// Itself, as Blender is told of it; what is rendered for it may be others.
+    pub(super) picture: Picture,
     /// Camera that was asked for; the scene's own when absent.
     pub(super) camera: Option<String>,
     /// Camera in effect, as far as it is known.
@@ -97,6 +99,7 @@ mod tests {
     fn shot(scene: &str, camera: &str, frame: i32, path: &Path) -> Shot {
         Shot {
             scene: scene.into(),
+            picture: Picture::plain(),
             camera: None,
             shown: Some(camera.into()),
             frame,

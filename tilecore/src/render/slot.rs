@@ -95,6 +95,8 @@ pub(super) struct AdoptOrder {
 #[derive(Clone, Debug)]
 pub(super) struct FinishOrder {
     pub(super) picture: Picture,
+    /// What it is made of besides its own scene.
+    pub(super) sources: Vec<Picture>,
     /// Scene name and stitched file.
     pub(super) stitched: Vec<(String, PathBuf)>,
     pub(super) format: Option<String>,

@@ -258,7 +258,6 @@ pub(super) fn grown_within(region: Rect, overlap: Overlap, bounds: Rect) -> Rect
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::Device;
 
     #[test]
     fn jobs_in_different_places_do_not_share_a_spool() {
@@ -275,20 +274,7 @@ mod tests {
     #[test]
     fn twins_have_one_name_on_nodes_and_files_of_their_own_here() {
         let frame = Frame::new(64, 64).unwrap();
-        let picture = Picture {
-            scene: None,
-            camera: None,
-            frame: 1,
-            seed: None,
-            samples: None,
-            resolution: None,
-            percentage: None,
-            threads: None,
-            device: Device::Cpu,
-            persistent: true,
-            format: TileFormat::Png,
-        };
-        let canvases = [Canvas { picture, frame, region: frame.rect() }];
+        let canvases = [Canvas { picture: Picture::plain(), frame, region: frame.rect() }];
         let piece = Piece { id: 7, picture: 0, region: Rect::new(8, 16, 32, 8).unwrap() };
         let on = |slot| tile(&canvases, Overlap(4), Path::new("tiles"), piece, slot).unwrap();
         let (a, b) = (on(0), on(1));

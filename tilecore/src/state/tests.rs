@@ -27,6 +27,7 @@ fn job() -> Identity {
         blender: "3.4.1".into(),
         hash: "abc".into(),
         scripts: false,
+        whole: false,
         shots: Vec::new(),
     }
 }

@@ -25,10 +25,11 @@ class Unfinished(Exception):
     """The finish could not be made; the message is for the user."""
 
 
-def finish(scene, frames, output, format=None, work_dir=None):
+def finish(scene, frames, output, format=None, work_dir=None, whole=False):
     """Makes the final picture of `scene` from stitched multilayer EXR files.
 
-    `frames` has the path of a file for every scene that `needs` lists under `pictures`. The picture is written
+    `frames` has the path of a file for every scene that `needs` lists under `pictures`; where the frame was rendered
+    `whole`, Cycles has denoised it. The picture is written
     to `output`; views that have files of their own get their suffix before the extension. Returns `{"files":
     [{"kind": "image", "path", "view_suffix"}, {"kind": "file_output", "path", "node", "target"}]}`, where
     `target` is the path that the File Output node itself names.
@@ -36,7 +37,7 @@ def finish(scene, frames, output, format=None, work_dir=None):
     folder = tempfile.mkdtemp(prefix="finish-", dir=work_dir)
     stage = Stage(folder)
     try:
-        return stage.run(scene, frames, output, format)
+        return stage.run(scene, frames, output, format, whole)
     except (RuntimeError, OSError, stitched.exr_header.Damaged) as e:
         raise Unfinished(str(e).strip().removeprefix("Error: ").strip()) from e
     finally:
@@ -54,15 +55,16 @@ class Stage:
         self.keys = []
         self.renamed = None
 
-    def run(self, scene, frames, output, format):
+    def run(self, scene, frames, output, format, whole):
         for name, path in frames.items():
             source = bpy.data.scenes[name]
-            frame = stitched.Frame(path)
+            frame = stitched.Frame(path, developed=whole)
             place = os.path.join(self.folder, f"scene-{len(self.copies)}")
             os.mkdir(place)
-            self.develop(source, frame, place)
-            if extent.frame_is_cut(source, tiles.settings(source)):
-                frame.shares = {layer.name: film.samples(source, layer) for layer in source.view_layers}
+            if not whole:
+                self.develop(source, frame, place)
+                if extent.frame_is_cut(source, tiles.settings(source)):
+                    frame.shares = {layer.name: film.samples(source, layer) for layer in source.view_layers}
             copy = self.copies[name] = self.bare(source)
             stitched.attach(copy, name, frame)
             self.keys.append(name)

@@ -100,11 +100,12 @@ class Stage:
 
     def do_look(self, request):
         """Everything that the controller has to know about one scene of the file."""
-        scene = self.scene_of(request.get("picture") or {})
+        picture = request.get("picture") or {}
+        scene = self.scene_of(picture)
         r = scene.render
         cycles = getattr(scene, "cycles", None)
         image = r.image_settings
-        return {
+        facts = {
             "scene": scene.name,
             "scenes": [s.name for s in bpy.data.scenes],
             "camera": scene.camera.name if scene.camera else None,
@@ -123,8 +124,18 @@ class Stage:
             "views": [view.file_suffix for view in reads.active_views(scene)] if r.use_multiview else [],
             "color_mode": image.color_mode,
             "color_depth": image.color_depth,
-            "needs": needs.needs(scene),
         }
+        # What it needs hangs on what is asked of it.
+        tiles.remember(scene)
+        own = self.own.setdefault(scene.name, cameras.Own(scene))
+        self.adjust(scene, picture)
+        if picture.get("frame") is not None and picture["frame"] != scene.frame_current:
+            scene.frame_set(picture["frame"])
+        facts["needs"] = needs.needs(scene)
+        own.put_back(scene)
+        if cycles:
+            cycles.samples = facts["samples"]
+        return facts
 
     @staticmethod
     def border_of(r):
@@ -150,8 +161,9 @@ class Stage:
     def do_setup(self, request):
         return self.set_up(request["picture"])
 
-    def set_up(self, picture):
-        """Makes `picture` what is rendered next, and reads back what came of it. Does nothing when it already is."""
+    def set_up(self, picture, finishing=False):
+        """Makes `picture` what is rendered next, and reads back what came of it. Does nothing when it already is. What is
+        only finished may do without a camera."""
         if picture == self.picture:
             return self.effective
         self.picture = None
@@ -162,16 +174,7 @@ class Stage:
         tiles.remember(scene)
         own = self.own.setdefault(scene.name, cameras.Own(scene))
         own.put_back(scene)
-        if picture.get("resolution"):
-            r.resolution_x, r.resolution_y = picture["resolution"]
-        if picture.get("percentage"):
-            r.resolution_percentage = picture["percentage"]
-        cycles = getattr(scene, "cycles", None)
-        if cycles:
-            if picture.get("samples"):
-                cycles.samples = picture["samples"]
-            if picture.get("seed") is not None:
-                cycles.seed = picture["seed"]
+        self.adjust(scene, picture)
         if picture.get("threads"):
             r.threads_mode, r.threads = "FIXED", picture["threads"]
         else:
@@ -181,12 +184,25 @@ class Stage:
         scene.frame_set(picture["frame"])
         if picture.get("camera"):
             cameras.choose(scene, picture["camera"])
-        if scene.camera is None:
+        if scene.camera is None and not finishing:
             raise Refused("no_camera", f"the scene {scene.name!r} has no camera to render through")
-        tiles.configure(scene, picture["format"])
+        tiles.configure(scene, picture["format"], picture.get("whole", False))
         self.effective = self.read_back(scene)
         self.picture = picture
         return self.effective
+
+    @staticmethod
+    def adjust(scene, picture):
+        """Gives the scene the size, samples and seed that are asked for."""
+        r, cycles = scene.render, getattr(scene, "cycles", None)
+        if picture.get("resolution"):
+            r.resolution_x, r.resolution_y = picture["resolution"]
+        if picture.get("percentage"):
+            r.resolution_percentage = picture["percentage"]
+        if cycles and picture.get("samples"):
+            cycles.samples = picture["samples"]
+        if cycles and picture.get("seed") is not None:
+            cycles.seed = picture["seed"]
 
     @staticmethod
     def read_back(scene):
@@ -269,14 +285,17 @@ class Stage:
 
     def do_finish(self, request):
         """The final picture of the stitched frames, and whatever else the scene writes, into the spool."""
-        self.set_up(request["picture"])
+        for source in request.get("sources", []):
+            self.set_up(source)
+        self.set_up(request["picture"], finishing=True)
         scene = self.scene_of(request["picture"])
         frames = {name: self.files.path_of(store.checked(store.DIGEST, digest, "SHA-256"))
                   for name, digest in request["stitched"]}
         folder = self.files.spool_dir(request["job"])
         output = os.path.join(folder, f"final.{self.files.run_name}.draft")
         try:
-            made = finish.finish(scene, frames, output, request.get("format"), work_dir=folder)["files"]
+            made = finish.finish(scene, frames, output, request.get("format"), folder,
+                                 request["picture"].get("whole", False))["files"]
         except finish.Unfinished as e:
             raise Refused("unfinished", str(e))
         finally:

@@ -28,13 +28,15 @@ frames = {}
 class Frame:
     """A stitched frame and what was made of it."""
 
-    def __init__(self, path, only=None, counted=False):
+    def __init__(self, path, only=None, counted=False, developed=False):
         self.path = path
         self.header = exr_header.read(path)
         #: Names of the only passes wanted, or None for all.
         self.only = only
         #: Whether sample counts are numbers of samples, not fractions of the most.
         self.counted = counted
+        #: Whether Cycles has denoised it, and has stored the noisy image under its own name.
+        self.developed = developed
         #: By view layer, what the fractions are of where that is not the most samples of any pixel.
         self.shares = {}
         #: Single-layer EXR files by (view layer, view): what stands for Combined, and for the noisy image.
@@ -145,7 +147,7 @@ def load(frame, result, layer, view, passes):
         raise RuntimeError("the stitched frame has {}x{} pixels where {}x{} are rendered".format(
             *frame.header.size, *size))
     for name, channels, _ in passes:
-        stored = NOISY.get(name, name)
+        stored = name if frame.developed else NOISY.get(name, name)
         for channel in channels:
             if not frame.channel(layer, stored, view, channel):
                 raise RuntimeError(f"the stitched frame lacks {layer}.{stored} ({channel})")
@@ -154,7 +156,7 @@ def load(frame, result, layer, view, passes):
     if (layer, view) in frame.noisy:
         put(mine["Combined"], picture(frame.noisy[layer, view]))
     for name, stored in NOISY.items():
-        if name in mine and stored in mine:
+        if name in mine and stored in mine and not frame.developed:
             put(mine[name], values(mine[stored]))
     if (layer, view) in frame.denoised:
         put(mine["Combined"], picture(frame.denoised[layer, view]))

@@ -25,8 +25,9 @@ CYCLES = ("use_denoising", "film_exposure")
 LAYER = ("use_denoising", "denoising_store_passes", "pass_debug_sample_count")
 
 
-def configure(scene, fmt):
-    """Prepares `scene` for tiles of `fmt`, "png" or "exr". May be called any number of times."""
+def configure(scene, fmt, whole=False):
+    """Prepares `scene` for tiles of `fmt`, "png" or "exr", or, where it is one tile, for the `whole` that Cycles denoises
+    itself. May be called any number of times."""
     remember(scene)
     own = settings(scene)
     render, image = scene.render, scene.render.image_settings
@@ -47,10 +48,12 @@ def configure(scene, fmt):
         image.compression = 15
     if compat.engine_is_cycles(scene):
         assign(scene.cycles, own["cycles"])
-        scene.cycles.use_denoising = False
+        itself = whole and fmt == "exr"
+        if not itself:
+            scene.cycles.use_denoising = False
         for layer, mine in zip(scene.view_layers, own["layers"]):
             assign(layer.cycles, mine["cycles"])
-        if fmt == "exr":
+        if fmt == "exr" and not itself:
             prepare_denoising(scene, own)
 
 
