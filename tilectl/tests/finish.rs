@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use support::blender::Blender;
+use support::blender::{Blender, animation};
 use support::picture::assert_same;
 use support::program::World;
 use support::{scene, sshd::which};
@@ -42,12 +42,12 @@ fn png_tiles_alone_differ_where_the_finish_is_needed() {
 }
 
 /// Renders the whole frame in another format with Blender alone.
-fn whole(blender: &Blender, name: &str, format: &str, out: &Path) {
+fn whole(blender: &Blender, blend: &Path, format: &str, out: &Path) {
     let expression = format!("import bpy; bpy.context.scene.render.image_settings.file_format = '{format}'");
     let stem = out.with_extension("").display().to_string();
     let status = std::process::Command::new(&blender.program)
         .args(["-b", "--factory-startup"])
-        .arg(scene(name))
+        .arg(blend)
         .args(["--python-expr", &expression, "-o", &format!("{stem}_####"), "-f", "1"])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
@@ -70,7 +70,7 @@ fn other_formats_hold_the_same_pixels() {
     let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3".into() } else { python };
     for (format, extension) in [("JPEG", "jpg"), ("TIFF", "tif")] {
         let wanted = world.at(&format!("whole-{format}.{extension}"));
-        whole(&blender, "finish", format, &wanted);
+        whole(&blender, &scene("finish"), format, &wanted);
         let got = world.at(&format!("tiled-{format}.{extension}"));
         tiled(&world, &blender, "finish", &["-o", &got.display().to_string()]);
         let script = "import sys; from PIL import Image; a, b = (Image.open(p) for p in sys.argv[1:3]); \
@@ -80,28 +80,73 @@ fn other_formats_hold_the_same_pixels() {
     }
 }
 
+/// Every channel's name and bits.
+fn pixels(path: &Path) -> Vec<(String, Vec<u32>)> {
+    use exr::prelude::*;
+    let image = read_all_flat_layers_from_file(path).unwrap();
+    let channels = image.layer_data.iter().flat_map(|layer| &layer.channel_data.list);
+    channels
+        .map(|channel| {
+            let bits = channel.sample_data.values_as_f32().map(f32::to_bits).collect();
+            (channel.name.to_string(), bits)
+        })
+        .collect()
+}
+
 #[test]
 fn float_pictures_are_identical_in_every_channel() {
-    use exr::prelude::*;
     let (world, blender) = (World::new(), Blender::of_the_tests());
     let wanted = world.at("whole.exr");
-    whole(&blender, "finish", "OPEN_EXR", &wanted);
+    whole(&blender, &scene("finish"), "OPEN_EXR", &wanted);
     tiled(&world, &blender, "finish", &["-o", "tiled.exr"]);
-    let pixels = |path: &Path| {
-        let image = read_all_flat_layers_from_file(path).unwrap();
-        image
-            .layer_data
-            .iter()
-            .flat_map(|layer| &layer.channel_data.list)
-            .map(|channel| {
-                let bits: Vec<u32> = channel.sample_data.values_as_f32().map(f32::to_bits).collect();
-                (channel.name.to_string(), bits)
-            })
-            .collect::<Vec<_>>()
-    };
     let (got, wanted) = (pixels(&world.at("tiled.exr")), pixels(&wanted));
     assert!(got.len() >= 3);
     assert!(got == wanted, "a channel differs");
+}
+
+/// Strips show scenes at frames of their own, and which ones hangs on the frame that is asked for.
+#[test]
+fn strips_are_those_of_the_frame_that_is_asked_for() {
+    for blender in [Blender::of_the_tests(), Blender::newest()] {
+        for name in ["strip_later", "strip_scene"] {
+            let world = World::new();
+            let blend = blender.feature(name, &world.at("s.blend"));
+            animation(&blender, &blend, "Edit", "", (3, 3, 1), &world.work());
+            let node = format!("local,blender={}", blender.program.display());
+            let blend = blend.display().to_string();
+            let words = ["render", &blend, "--frame", "3", "--tiles", "4", "-o", "s.png", "--node", &node];
+            world.run(words).expect(0);
+            assert_same(&world.at("s.png"), &world.at("0003.png"));
+        }
+    }
+}
+
+/// What only rendering tells is left to Cycles: the frame is rendered and denoised in one piece.
+#[test]
+fn what_cannot_be_denoised_afterwards_is_denoised_by_cycles() {
+    let (world, blender) = (World::new(), Blender::newest());
+    let blend = blender.feature("denoise_volume_nodes", &world.at("v.blend"));
+    whole(&blender, &blend, "OPEN_EXR", &world.at("whole.exr"));
+    let (blend, node) = (blend.display().to_string(), format!("local,blender={}", blender.program.display()));
+    let words = ["render", &blend, "--frame", "1", "--tiles", "4", "-o", "v.exr", "--node", &node];
+    let ended = world.run(words).expect(0);
+    assert!(ended.stderr.contains("only rendering tells"), "{}", ended.stderr);
+    let (got, wanted) = (pixels(&world.at("v.exr")), pixels(&world.at("whole.exr")));
+    assert!(got.len() >= 3 && got == wanted, "a channel differs");
+}
+
+/// The more samples, the further Cycles looks in a volume: those that are asked for count, not those of the file.
+#[test]
+fn what_a_scene_needs_hangs_on_what_is_asked() {
+    let (world, blender) = (World::new(), Blender::newest());
+    let blend = blender.feature("volume", &world.at("v.blend"));
+    let node = format!("local,blender={}", blender.program.display());
+    let name = blend.display().to_string();
+    let words = ["render", &name, "--frame", "1", "--samples", "32", "--tiles", "4", "--json", "-o", "v.png"];
+    let told = world.run(words.into_iter().chain(["--node", &node])).expect(0).json();
+    let scene = told.iter().find(|e| e["event"] == "scene").expect("the scene is told about");
+    assert_eq!(scene["overlap"], 25, "{scene}");
+    assert_same(&world.at("v.png"), &blender.reference(&blend).samples(32).png());
 }
 
 #[test]

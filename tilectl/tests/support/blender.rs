@@ -56,6 +56,16 @@ impl Blender {
     pub fn reference(&self, blend: &Path) -> Reference {
         Reference { blender: self.clone(), blend: blend.to_owned(), frame: 1, script: String::new() }
     }
+
+    /// Writes the scene of a feature (`fixtures/features`) to `blend`, and returns its path.
+    pub fn feature(&self, name: &str, blend: &Path) -> PathBuf {
+        let script = super::root().join("fixtures/features/features.py");
+        let mut command = Command::new(&self.program);
+        command.args(["-b", "--factory-startup", "-noaudio", "-P"]).arg(script).args(["--", name]).arg(blend);
+        let out = command.stdin(Stdio::null()).output().expect("Blender starts");
+        assert!(out.status.success() && blend.is_file(), "{}", String::from_utf8_lossy(&out.stdout));
+        blend.to_owned()
+    }
 }
 
 /// Blender's own `-a`: every frame of a scene, by number, after a line of Python.

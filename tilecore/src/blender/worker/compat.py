@@ -2,6 +2,8 @@
 
 import bpy
 
+import references
+
 #: Formats that hold a picture sequence; a still of them is written as PNG.
 MOVIES = {"FFMPEG", "AVI_JPEG", "AVI_RAW"}
 
@@ -304,7 +306,7 @@ def rendered_objects(scene):
     seen, waiting = set(), []
     while scene is not None and scene not in seen:
         seen.add(scene)
-        waiting += (thing for thing in scene.objects if not thing.hide_render)
+        waiting += (thing for thing in scene.objects if not is_hidden(thing))
         scene = scene.background_set
     while waiting:
         thing = waiting.pop()
@@ -327,7 +329,12 @@ def instances(thing, seen):
     for collection in collections:
         if collection is not None and collection not in seen:
             seen.add(collection)
-            yield from (each for each in collection.all_objects if not each.hide_render)
+            yield from (each for each in collection.all_objects if not is_hidden(each))
+
+
+def is_hidden(thing):
+    """Whether an object is switched off for renders, at every frame."""
+    return thing.hide_render and not any(curve.data_path == "hide_render" for curve in references.curves(thing))
 
 
 #: Whether Cycles keeps the sampling pattern of the last view layer with the scene; it depends on that layer's samples.

@@ -35,7 +35,7 @@ def needs(scene, format=None):
         "pictures": sources.pictures,
         "whole": whole,
         "refuse": why_refuse(scene, own, pictures),
-        "notes": remarks(own, pictures),
+        "notes": remarks(scene, own, pictures),
         "region": extent.region(scene, own),
         "format": final_format(own),
         "view_layers": [layer.name for layer in scene.view_layers if layer.use],
@@ -127,7 +127,7 @@ def why_whole(scene, own, sources, pictures):
         if cycles.time_limit > 0:
             return (f"the scene {picture.name!r} has a time limit of {cycles.time_limit:g} s for rendering, "
                     "and a clock ends every tile at another number of samples")
-        inexact = inexact_denoising(picture) or inexact_volume(picture) or lost_names(picture)
+        inexact = inexact_denoising(picture) or inexact_volume(picture)
         if inexact:
             return inexact
         if picture.render.use_freestyle:
@@ -207,7 +207,7 @@ def lost_names(scene):
         for name in names + ["Denoising Normal"]:
             if len(f"{layer}.{name}.X".encode()) + longest > CHANNEL:
                 return (f"the names of the view layer {layer!r} and its pass {name!r} are together too long for "
-                        "Blender to find them in an EXR file; with a shorter one it can be cut into tiles")
+                        "Blender to find them again in an EXR file")
     return None
 
 
@@ -224,6 +224,9 @@ def why_refuse(scene, own, pictures):
     for picture in pictures:
         if not compat.engine_is_cycles(picture):
             continue
+        lost = lost_names(picture)
+        if lost:
+            found.append({"code": "names", "text": lost, "remedy": "Give the view layer or the pass a shorter name."})
         mine = tiles.settings(picture)
         wanted = mine["cycles"].get("use_denoising") and any(
             layer.use and layer.cycles.use_denoising for layer in picture.view_layers)
@@ -236,7 +239,7 @@ def why_refuse(scene, own, pictures):
     return found
 
 
-def remarks(own, pictures):
+def remarks(scene, own, pictures):
     """What the user should know although nothing is wrong."""
     found = []
     if own["image"]["file_format"] in compat.MOVIES:
@@ -246,6 +249,9 @@ def remarks(own, pictures):
         if when:
             found.append(f"Burned into the picture: {', '.join(when)}; they are those of the finish, and no two renders "
                          "have the same.")
+        if scene.render.use_stamp_filename:
+            found.append("Burned into the picture: the path of the .blend; it is that of the copy on the node that "
+                         "finishes.")
     for picture in pictures:
         if not compat.engine_is_cycles(picture):
             continue
