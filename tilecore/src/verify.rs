@@ -74,7 +74,9 @@ pub fn verify(
         .filter(|t| t.picture == 0)
         .map(|t| Part { path: dir.join("tiles").join(&t.file), region: t.region, rendered: t.rendered })
         .collect();
-    let rects = if check.whole { vec![job.region] } else { choose(job.region, check.rects, check.seed) };
+    // What Cycles denoised in one piece is the same only in one piece.
+    let rects =
+        if check.whole || job.whole { vec![job.region] } else { choose(job.region, check.rects, check.seed) };
     let scratch = tempfile::tempdir().map_err(|e| {
         Error::render(format!("cannot make a temporary directory: {}", crate::error::reason(&e)))
             .remedy("Point TMPDIR at a place with room.")
@@ -133,6 +135,7 @@ impl Bench<'_, '_> {
             percentage: Some(job.percentage),
             tile_format: Some(job.format),
             overlap: Some(job.overlap),
+            force_tiles: !job.whole,
             tiling: if rects == [job.region] { Tiling::Count(1) } else { Tiling::Auto },
             scripts: job.scripts,
             allow_missing: true,

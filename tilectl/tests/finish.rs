@@ -128,11 +128,12 @@ fn what_cannot_be_denoised_afterwards_is_denoised_by_cycles() {
     let blend = blender.feature("denoise_volume_nodes", &world.at("v.blend"));
     whole(&blender, &blend, "OPEN_EXR", &world.at("whole.exr"));
     let (blend, node) = (blend.display().to_string(), format!("local,blender={}", blender.program.display()));
-    let words = ["render", &blend, "--frame", "1", "--tiles", "4", "-o", "v.exr", "--node", &node];
+    let words = ["render", &blend, "--frame", "1", "--tiles", "4", "-o", "v.exr", "--keep", "--node", &node];
     let ended = world.run(words).expect(0);
     assert!(ended.stderr.contains("only rendering tells"), "{}", ended.stderr);
     let (got, wanted) = (pixels(&world.at("v.exr")), pixels(&world.at("whole.exr")));
     assert!(got.len() >= 3 && got == wanted, "a channel differs");
+    world.run(["verify", "v.exr", "--node", &node]).expect(0);
 }
 
 /// The more samples, the further Cycles looks in a volume: those that are asked for count, not those of the file.
