@@ -121,6 +121,18 @@ fn strips_are_those_of_the_frame_that_is_asked_for() {
     }
 }
 
+/// What a compositor reads of other scenes is rendered at the size of its own, as asked for.
+#[test]
+fn other_scenes_have_the_size_of_the_first() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let blend = blender.feature("scenes_sizes", &world.at("o.blend"));
+    let (name, node) = (blend.display().to_string(), format!("local,blender={}", blender.program.display()));
+    let words = ["render", &name, "--frame", "1", "--percentage", "50", "--tiles", "2", "-o", "o.png"];
+    world.run(words.into_iter().chain(["--node", &node])).expect(0);
+    let half = "bpy.context.scene.render.resolution_percentage = 50";
+    assert_same(&world.at("o.png"), &blender.reference(&blend).python(half).png());
+}
+
 /// What only rendering tells is left to Cycles: the frame is rendered and denoised in one piece.
 #[test]
 fn what_cannot_be_denoised_afterwards_is_denoised_by_cycles() {

@@ -130,6 +130,19 @@ pub struct Need {
     /// Camera, where it is not the scene's own.
     #[serde(default)]
     pub camera: Option<String>,
+    /// Resolution before the percentage, where it is not the scene's own.
+    #[serde(default)]
+    pub resolution: Option<(u32, u32)>,
+    /// Resolution percentage, where it is not the scene's own.
+    #[serde(default)]
+    pub percentage: Option<u32>,
+}
+
+impl Need {
+    /// A scene as it is.
+    pub fn of(scene: &str) -> Self {
+        Self { scene: scene.to_owned(), frame: None, camera: None, resolution: None, percentage: None }
+    }
 }
 
 /// What a scene needs to come out exact.

@@ -46,7 +46,7 @@ impl Control<'_, '_> {
             for frame in frames {
                 for camera in &cameras {
                     let from = canvases.len() as u32;
-                    let own = Need { scene: first.scene.clone(), frame: None, camera: None };
+                    let own = Need::of(&first.scene);
                     let picture =
                         canvas(self.request, first, first, &own, camera.as_deref(), frame, manner.tiles)?
                             .picture;
@@ -153,7 +153,7 @@ impl Control<'_, '_> {
         let sources = if tiles == TileFormat::Exr && !needs.pictures.is_empty() {
             needs.pictures.clone()
         } else {
-            vec![Need { scene: facts.scene.clone(), frame: None, camera: None }]
+            vec![Need::of(&facts.scene)]
         };
         Ok(Manner { tiles, written_as, extension: named.map_or("png", Format::extension), sources, names })
     }
@@ -270,9 +270,10 @@ fn canvas(
     format: TileFormat,
 ) -> Result<Canvas> {
     let main = facts.scene == first.scene;
-    let resolution = if main { request.resolution.unwrap_or(facts.resolution) } else { facts.resolution };
-    let percentage = if main { request.percentage.unwrap_or(facts.percentage) } else { facts.percentage };
-    let size = Frame::scaled(resolution.0, resolution.1, percentage)?;
+    let (resolution, percentage) =
+        if main { (request.resolution, request.percentage) } else { (need.resolution, need.percentage) };
+    let (width, height) = resolution.unwrap_or(facts.resolution);
+    let size = Frame::scaled(width, height, percentage.unwrap_or(facts.percentage))?;
     let region: Rect = match &facts.border {
         Some(border) => border.rect(size)?,
         None => size.rect(),
@@ -284,8 +285,8 @@ fn canvas(
             frame: need.frame.unwrap_or(frame),
             seed: request.seed,
             samples: request.samples,
-            resolution: if main { request.resolution } else { None },
-            percentage: if main { request.percentage } else { None },
+            resolution,
+            percentage,
             threads: None,
             device: Device::Cpu,
             persistent: request.persistent,

@@ -135,7 +135,8 @@ def why_whole(scene, own, sources, pictures):
         pencil = grease_pencil(picture)
         if pencil:
             return f"{pencil!r} in the scene {picture.name!r} is Grease Pencil, which is drawn over the whole picture"
-        if picture != scene and extent.size(picture) != extent.size(scene):
+        resized = any("resolution" in each for each in sources.pictures if each["scene"] == picture.name)
+        if picture != scene and not resized and extent.size(picture) != extent.size(scene):
             return f"the frame shows the scene {picture.name!r}, whose resolution is not that of {scene.name!r}"
         if sources.sequencer and (own["render"]["use_border"] or tiles.settings(picture)["render"]["use_border"]):
             return "a render region is set, and the sequencer makes the picture"

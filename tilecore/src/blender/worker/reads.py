@@ -1,13 +1,15 @@
 """Which scenes a frame is made from: its own, those its compositor reads, those its sequencer shows."""
 
 import compat
+import extent
 
 
 class Sources:
     """What the frame of a scene is made from."""
 
     def __init__(self):
-        #: {"scene"} and, where they are not those of the frame, {"frame", "camera"}; in the order they were found.
+        #: {"scene"} and, where they are not those of the frame, {"frame", "camera", "resolution", "percentage"}; in
+        #: the order they were found.
         self.pictures = []
         #: Whether compositor nodes run.
         self.compositor = False
@@ -52,7 +54,15 @@ def composite(scene, switched_on, found, **picture):
     frame = {"frame": picture["frame"]} if "frame" in picture else {}
     for other in read:
         if other != scene:
-            found.add(other, **frame)
+            found.add(other, **frame, **size_in(scene, other))
+
+
+def size_in(scene, other):
+    """The size at which the compositor of `scene` has another scene rendered: its own, not the other's."""
+    if extent.size(other) == extent.size(scene):
+        return {}
+    render = scene.render
+    return {"resolution": [render.resolution_x, render.resolution_y], "percentage": render.resolution_percentage}
 
 
 def sequencer_runs(scene):

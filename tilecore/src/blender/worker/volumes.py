@@ -83,7 +83,7 @@ def nodes_make_some():
 
 def in_shader(owner):
     """Whether the shader of a material or a world has a volume."""
-    tree = owner.node_tree if owner is not None and owner.use_nodes else None
+    tree = owner.node_tree if owner is not None and getattr(owner, "use_nodes", True) else None
     if tree is None:
         return False
     output = tree.get_output_node("CYCLES")
