@@ -222,9 +222,13 @@ fn a_node_whose_blender_is_stopped_is_done_without() {
     }
     let ended = running.wait().expect(0);
     assert_same(&farm.world.at("h.png"), &blender.reference(&scene("uneven")).samples(128).png());
-    // Long before the connection counts as lost: the other node has taken over what was late.
+    // Long before the connection counts as dead: the other node has taken over what was late. Where there was time for
+    // it, the silent Blender was given up, because it rendered nothing.
     let events = ended.json();
-    assert!(!events.iter().any(|e| e["event"] == "lost"), "{}", ended.stderr);
+    let dead = |e: &serde_json::Value| {
+        e["event"] == "lost" && !e["reason"].as_str().is_some_and(|r| r.contains("while it rendered"))
+    };
+    assert!(!events.iter().any(dead), "{events:?}");
     for home in farm.homes() {
         processes::gone(&home, Duration::from_secs(10));
     }
