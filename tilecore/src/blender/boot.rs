@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 30] = [
+pub(super) const WORKER: [(&str, &str); 31] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
     ("compat.py", include_str!("worker/compat.py")),
@@ -20,6 +20,7 @@ pub(super) const WORKER: [(&str, &str); 30] = [
     ("locks.py", include_str!("worker/locks.py")),
     ("names.py", include_str!("worker/names.py")),
     ("needs.py", include_str!("worker/needs.py")),
+    ("objects.py", include_str!("worker/objects.py")),
     ("outputs.py", include_str!("worker/outputs.py")),
     ("progress.py", include_str!("worker/progress.py")),
     ("reads.py", include_str!("worker/reads.py")),

@@ -139,7 +139,7 @@ impl Control<'_, '_> {
             let why = printable(why, 500);
             self.emit(Event::Warning {
                 text: format!(
-                    "The frame is rendered whole on one node: {why} --force-tiles cuts it all the same."
+                    "The frame is rendered whole on one node: {why}. --force-tiles cuts it all the same."
                 ),
             });
         }

@@ -104,7 +104,7 @@ impl Control<'_, '_> {
             blender,
             hash,
             scripts: self.request.scripts,
-            whole: canvas.picture.whole,
+            whole: self.meeting.canvases.iter().any(|c| c.picture.whole),
             shots: self.meeting.identities(),
         };
         let (dir, history) = WorkDir::open(&self.options.work_dir, &identity, self.options.fresh)?;

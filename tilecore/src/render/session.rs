@@ -416,7 +416,13 @@ impl<'a> Session<'a> {
             order.stitched.iter().zip(&files).map(|((scene, _), file)| json!([scene, file.sha256])).collect();
         Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_| !slot.aborted())?;
         let job = self.job();
-        let request = json!({"picture": order.picture, "sources": order.sources, "stitched": stitched, "format": order.format, "job": job});
+        let request = json!({
+            "picture": order.picture,
+            "sources": order.sources,
+            "stitched": stitched,
+            "format": order.format,
+            "job": job,
+        });
         let made: Made = self.worker.call("finish", request, Some(LONG), &mut go_on)?;
         if made.files.len() > RESULTS || made.files.iter().any(|f| f.bytes > order.most) {
             return Err(Error::render(format!(

@@ -17,11 +17,11 @@ def develop(scene, bare, frame, folder):
     """Adds to `frame` the files that replace Combined and the noisy image. `bare` is a copy of the scene that may be
     changed; what was filmed only the scene itself tells."""
     own = tiles.settings(scene)
-    films = {layer.name: film.of(scene, layer, own) for layer in scene.view_layers}
-    denoised = [layer.name for index, layer in enumerate(bare.view_layers)
+    denoised = [layer.name for index, layer in enumerate(scene.view_layers)
                 if layer.use and tiles.denoises(own, index)]
     if not denoised:
         return
+    films = {layer.name: film.of(scene, layer, own) for layer in scene.view_layers}
     for layer in bare.view_layers:
         taken = frame.header.texts.get(f"cycles.{layer.name}.samples")
         if layer.use and taken not in (None, str(film.asked(bare, layer))):

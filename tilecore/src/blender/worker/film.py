@@ -2,8 +2,9 @@
 
 Without a sample count per pixel Cycles gives the denoiser the sum of all samples and scales what comes back by
 `exposure / samples`. With one (adaptive sampling; frames that Cycles cuts; volumes from 5.0 on) it gives it the mean,
-multiplies what comes back by the pixel's samples and divides by them again. Every one of these steps rounds, so the finish takes the same
-ones: a tile's Combined must be the sum, or the mean at exposure 1, without rounding that cannot be undone.
+multiplies what comes back by the pixel's samples and divides by them again. Every one of these steps rounds, so the
+finish takes the same ones: a tile's Combined must be the sum, or the mean at exposure 1, without rounding that cannot
+be undone.
 """
 
 import ctypes

@@ -5,6 +5,7 @@ import bpy
 import compat
 import extent
 import film
+import objects
 import reads
 import tiles
 import volumes
@@ -160,7 +161,7 @@ def inexact_denoising(scene):
         return f"the scene {name} is denoised with quality {quality.title()}, which only Cycles itself does here"
     if getattr(scene.cycles, "denoiser", "OPENIMAGEDENOISE") == "OPTIX":
         return f"the scene {name} is denoised by OptiX, which only Cycles itself does"
-    catcher = next((thing for thing in compat.rendered_objects(scene)
+    catcher = next((thing for thing in objects.possible(scene)
                     if thing.is_shadow_catcher and thing.type not in {"LIGHT", "CAMERA"}), None)
     if catcher is not None:
         return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"

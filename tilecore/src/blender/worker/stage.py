@@ -162,8 +162,8 @@ class Stage:
         return self.set_up(request["picture"])
 
     def set_up(self, picture, finishing=False):
-        """Makes `picture` what is rendered next, and reads back what came of it. Does nothing when it already is. What is
-        only finished may do without a camera."""
+        """Makes `picture` what is rendered next, and reads back what came of it. Does nothing when it already is. What
+        is only finished may do without a camera."""
         if picture == self.picture:
             return self.effective
         self.picture = None

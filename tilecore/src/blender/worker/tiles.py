@@ -26,8 +26,8 @@ LAYER = ("use_denoising", "denoising_store_passes", "pass_debug_sample_count")
 
 
 def configure(scene, fmt, whole=False):
-    """Prepares `scene` for tiles of `fmt`, "png" or "exr", or, where it is one tile, for the `whole` that Cycles denoises
-    itself. May be called any number of times."""
+    """Prepares `scene` for tiles of `fmt`, "png" or "exr", or, where it is one tile, for the `whole` that Cycles
+    denoises itself. May be called any number of times."""
     remember(scene)
     own = settings(scene)
     render, image = scene.render, scene.render.image_settings

@@ -6,7 +6,7 @@ and, unless volumes are stepped through as before, guides paths through it by wh
 
 import bpy
 
-import compat
+import objects
 
 
 def are_counted(scene, layer):
@@ -18,7 +18,7 @@ def are_counted(scene, layer):
     everything = layer.use_sky and layer.use_solid and layer.use_volumes
     if not everything or any(overrides(layer)):
         return None
-    return True if in_shader(scene.world) or any(certainly(thing) for thing in shown(layer)) else None
+    return True if in_shader(scene.world) or any(certainly(thing) for thing in objects.certain(layer)) else None
 
 
 def are_guided(scene):
@@ -31,27 +31,13 @@ def possible(scene):
     shaders = [scene.world, *(each for layer in scene.view_layers for each in overrides(layer))]
     return nodes_make_some() or any(in_shader(each) is not False for each in shaders) or any(
         thing.type == "VOLUME" or any(in_shader(slot.material) is not False for slot in thing.material_slots)
-        for thing in compat.rendered_objects(scene))
+        for thing in objects.possible(scene))
 
 
 def overrides(layer):
     """What a view layer has instead of the scene's own materials and world."""
     named = (getattr(layer, name, None) for name in ("material_override", "world_override"))
     return [each for each in named if each is not None]
-
-
-def shown(layer):
-    """Objects that are certainly rendered in a view layer."""
-    waiting, seen = [layer.layer_collection], set()
-    while waiting:
-        each = waiting.pop()
-        if each.exclude or each.collection.hide_render:
-            continue
-        waiting += each.children
-        for thing in each.collection.objects:
-            if thing.name_full not in seen and not thing.hide_render:
-                seen.add(thing.name_full)
-                yield thing
 
 
 def certainly(thing):
