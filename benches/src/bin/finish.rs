@@ -49,7 +49,7 @@ fn main() {
 fn newest() -> String {
     let cache = std::env::var("XDG_CACHE_HOME")
         .unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap_or_default()));
-    format!("{cache}/tilectl-fixtures/bpy-5.0/blender")
+    format!("{cache}/tilectl-fixtures/bpy-newest/blender")
 }
 
 /// Seconds of everything, and of the finish.

@@ -35,7 +35,7 @@ impl Blender {
             || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"),
             PathBuf::from,
         );
-        let program = cache.join("tilectl-fixtures/bpy-5.0/blender");
+        let program = cache.join("tilectl-fixtures/bpy-newest/blender");
         assert!(program.is_file(), "{} is missing: run fixtures/setup.sh --tests", program.display());
         Self::at(program)
     }
