@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 31] = [
+pub(super) const WORKER: [(&str, &str); 33] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
     ("compat.py", include_str!("worker/compat.py")),
@@ -13,10 +13,12 @@ pub(super) const WORKER: [(&str, &str); 31] = [
     ("develop.py", include_str!("worker/develop.py")),
     ("devices.py", include_str!("worker/devices.py")),
     ("exr_header.py", include_str!("worker/exr_header.py")),
+    ("exr_pixels.py", include_str!("worker/exr_pixels.py")),
     ("extent.py", include_str!("worker/extent.py")),
     ("files_of_scene.py", include_str!("worker/files_of_scene.py")),
     ("film.py", include_str!("worker/film.py")),
     ("finish.py", include_str!("worker/finish.py")),
+    ("identity.py", include_str!("worker/identity.py")),
     ("locks.py", include_str!("worker/locks.py")),
     ("names.py", include_str!("worker/names.py")),
     ("needs.py", include_str!("worker/needs.py")),

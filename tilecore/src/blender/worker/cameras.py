@@ -1,19 +1,25 @@
 """Through which camera a scene is seen: its own, those that its timeline markers bring in, or one that is asked for."""
 
+import identity
 from wire import Refused
 
 
 def bound(scene):
     """[frame, camera] of every marker that brings in a camera, as Blender heeds them."""
     markers = [marker for marker in scene.timeline_markers if marker.camera and not marker.camera.hide_render]
-    return sorted([marker.frame, marker.camera.name] for marker in markers)
+    return sorted([marker.frame, identity.key(marker.camera, scene.objects)] for marker in markers)
+
+
+def of(scene):
+    """What the scene's cameras are called."""
+    return [identity.key(thing, scene.objects) for thing in scene.objects if thing.type == "CAMERA"]
 
 
 def choose(scene, name):
     """Makes this camera the one for all frames."""
-    camera = scene.objects.get(name)
+    camera = identity.find(name, scene.objects)
     if camera is None or camera.type != "CAMERA":
-        names = [thing.name for thing in scene.objects if thing.type == "CAMERA"]
+        names = of(scene)
         raise Refused("no_camera", f"the scene {scene.name!r} has no camera {name!r}; it has "
                       + (", ".join(map(repr, names)) or "none"), name, names)
     for marker in scene.timeline_markers:

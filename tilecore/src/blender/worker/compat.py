@@ -236,16 +236,16 @@ def exact_compositor(render):
             setattr(render, name, value)
 
 
-def loses_views():
-    """From 5.0 on a render result does not find channels of views in a file that says it has views."""
-    return bpy.app.version >= (5, 0, 0)
+def may_lose_views():
+    """Whether a render result probably finds no channels of views in a file that says it has views: 5.0 to 5.2."""
+    return (5, 0, 0) <= bpy.app.version < (5, 3, 0)
 
 
 def render_still(scene):
     """Renders a scene into the file that its settings name."""
-    # The operator takes the frame from the scene of the context.
+    # The operator takes the frame from the scene of the context, and a scene that is named from any library.
     with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
-        bpy.ops.render.render(write_still=True, scene=scene.name)
+        bpy.ops.render.render(write_still=True)
 
 
 def render_frame(scene):
@@ -254,7 +254,7 @@ def render_frame(scene):
         return render_still(scene)
     frame = scene.frame_current
     with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
-        bpy.ops.render.render(animation=True, scene=scene.name, frame_start=frame, frame_end=frame)
+        bpy.ops.render.render(animation=True, frame_start=frame, frame_end=frame)
 
 
 def own_groups(tree):

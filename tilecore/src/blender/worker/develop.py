@@ -84,16 +84,18 @@ class Darkroom:
         render.image_settings.exr_codec = "NONE"
         render.image_settings.views_format = "INDIVIDUAL"
         compat.exact_compositor(render)
-        self.key = f"develop:{scene.name}"
+        self.key = "develop"
         passes = {"Combined", "Denoising Normal", "Denoising Albedo"}
         if counts.channels(frame.header):
             passes.add(film.COUNT)
-        stitched.attach(scene, self.key, stitched.Frame(frame.path, only=passes, counted=True))
+        self.frame = stitched.Frame(frame.path, only=passes, counted=True)
+        stitched.attach(scene, self.key, self.frame)
 
     def run(self, name, nodes):
         """Renders one view layer through some nodes; returns the files by (view layer, view)."""
         for layer in self.scene.view_layers:
             layer.use = layer.name == name
+        self.frame.used.clear()
         tree, output = compat.fresh_compositor(self.scene)
         try:
             source = tree.nodes.new("CompositorNodeRLayers")
@@ -104,7 +106,7 @@ class Darkroom:
             self.scene.render.filepath = stem + ".exr"
             self.scene.render.use_file_extension = False
             compat.render_still(self.scene)
-            stitched.check(self.key)
+            stitched.check(self.key, [(name, view) for view, _ in views(self.scene)])
             return {(name, view): f"{stem}{suffix}.exr" for view, suffix in views(self.scene)}
         finally:
             compat.drop_compositor(self.scene, tree)

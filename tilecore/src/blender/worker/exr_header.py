@@ -15,15 +15,21 @@ class Damaged(Exception):
 
 
 class Header:
-    def __init__(self, channels, window, texts, offsets):
+    def __init__(self, kinds, window, texts, offsets, packing, end):
+        #: (name, kind) of every channel, in the order of the file.
+        self.kinds = kinds
         #: Names of all channels, as a set.
-        self.channels = channels
+        self.channels = {name for name, _ in kinds}
         #: (left, top, right, bottom) of the data window, the last two exclusive.
         self.window = window
         #: Text attributes by name.
         self.texts = texts
         #: (start of the name, start of the value, length of the value) of every attribute, in bytes.
         self.offsets = offsets
+        #: How pixels are packed; 0 is not at all.
+        self.packing = packing
+        #: Where the header ends, in bytes.
+        self.end = end
 
     @property
     def size(self):
@@ -59,7 +65,7 @@ def parse(file, path):
         raise Damaged(f"{path} is not an OpenEXR file")
     if struct.unpack("<I", take(4))[0] & SEVERAL_PARTS:
         raise Damaged(f"{path} has several parts")
-    channels, window, texts, offsets = set(), None, {}, {}
+    channels, window, texts, offsets, packing = [], None, {}, {}, None
     while True:
         begin = file.tell()
         attribute = name()
@@ -70,22 +76,24 @@ def parse(file, path):
         offsets[attribute] = (begin, file.tell(), length)
         value = take(length)
         if attribute == "channels" and kind == "chlist":
-            channels = set(channel_names(value))
+            channels = list(channel_kinds(value))
         elif attribute == "dataWindow" and kind == "box2i" and len(value) == 16:
             left, top, right, bottom = struct.unpack("<4i", value)
             window = (left, top, right + 1, bottom + 1)
+        elif attribute == "compression" and len(value) == 1:
+            packing = value[0]
         elif kind == "string":
             texts[attribute] = value.decode("utf-8", "replace")
     if window is None or not channels:
         raise Damaged(f"{path} has no channels or no data window")
-    return Header(channels, window, texts, offsets)
+    return Header(channels, window, texts, offsets, packing, file.tell())
 
 
-def channel_names(value):
+def channel_kinds(value):
     start = 0
     while start < len(value) and value[start] != 0:
         end = value.index(b"\0", start)
-        yield value[start:end].decode("utf-8", "replace")
+        yield value[start:end].decode("utf-8", "replace"), int.from_bytes(value[end + 1:end + 5], "little")
         start = end + 1 + 16
 
 

@@ -16,7 +16,9 @@ import compat
 import develop
 import extent
 import film
+import identity
 import outputs
+import reads
 import stitched
 import tiles
 
@@ -50,14 +52,16 @@ class Stage:
 
     def __init__(self, folder):
         self.folder = folder
+        #: By the scene that each is a copy of.
         self.copies = {}
         self.trees = []
-        self.keys = []
+        #: The copies that are made from stitched frames, by what their scenes are called.
+        self.keys = {}
         self.renamed = None
 
     def run(self, scene, frames, output, format, whole):
         for name, path in frames.items():
-            source = bpy.data.scenes[name]
+            source = identity.found(name, bpy.data.scenes, "scene")
             frame = stitched.Frame(path, developed=whole)
             place = os.path.join(self.folder, f"scene-{len(self.copies)}")
             os.mkdir(place)
@@ -65,10 +69,10 @@ class Stage:
                 self.develop(source, frame, place)
                 if extent.frame_is_cut(source, tiles.settings(source)):
                     frame.shares = {layer.name: film.samples(source, layer) for layer in source.view_layers}
-            copy = self.copies[name] = self.bare(source)
+            copy = self.copies[source] = self.bare(source)
             stitched.attach(copy, name, frame)
-            self.keys.append(name)
-        main = self.copies.get(scene.name) or self.copies.setdefault(scene.name, self.bare(scene))
+            self.keys[name] = copy
+        main = self.copies.get(scene) or self.copies.setdefault(scene, self.bare(scene))
         for copy in self.copies.values():
             self.repoint(copy)
         self.repoint_strips(main, compat.strips(main))
@@ -109,7 +113,7 @@ class Stage:
         self.trees += compat.own_groups(tree)
         for node in compat.nodes_of(tree):
             if node.type in {"R_LAYERS", "CRYPTOMATTE_V2"} and node.scene is not None:
-                copy = self.copies.get(node.scene.name)
+                copy = self.copies.get(node.scene)
                 if copy is not None and copy != node.scene:
                     compat.set_node_scene(node, copy)
 
@@ -118,8 +122,8 @@ class Stage:
         for strip in strips:
             if strip.type == "META":
                 self.repoint_strips(scene, compat.strips_in(strip))
-            elif strip.type == "SCENE" and strip.scene is not None and strip.scene.name in self.copies:
-                strip.scene = self.copies[strip.scene.name]
+            elif strip.type == "SCENE" and strip.scene is not None and strip.scene in self.copies:
+                strip.scene = self.copies[strip.scene]
 
     def render(self, scene, main, output, format):
         render, image = main.render, main.render.image_settings
@@ -133,8 +137,8 @@ class Stage:
         redirected = outputs.redirect(main, os.path.join(self.folder, "outputs"))
         with compat.same_name(scene, main):
             compat.render_frame(main)
-        for key in self.keys:
-            stitched.check(key)
+        for key, copy in self.keys.items():
+            stitched.check(key, rendered(copy), optional=not reads.certainly_renders(main, copy))
         files = [{"kind": "image", **move(os.path.join(pictures, name), output)}
                  for name in sorted(os.listdir(pictures))]
         if not files:
@@ -148,6 +152,11 @@ class Stage:
             bpy.data.scenes.remove(copy)
         for tree in self.trees:
             bpy.data.node_groups.remove(tree)
+
+
+def rendered(scene):
+    """(view layer, view) of everything that a render of the scene renders."""
+    return [(layer.name, view) for layer in scene.view_layers if layer.use for view, _ in develop.views(scene)]
 
 
 def move(path, output):

@@ -5,6 +5,7 @@ import bpy
 import compat
 import extent
 import film
+import identity
 import objects
 import reads
 import tiles
@@ -25,7 +26,7 @@ def needs(scene, format=None):
     if format:
         own["image"]["file_format"] = format
     sources = reads.pictures(scene, own)
-    pictures = [bpy.data.scenes[each["scene"]] for each in sources.pictures]
+    pictures = [identity.find(each["scene"], bpy.data.scenes) for each in sources.pictures]
     reasons = why_finish(scene, own, sources)
     whole = why_whole(scene, own, sources, pictures)
     return {
@@ -41,7 +42,7 @@ def needs(scene, format=None):
         "format": final_format(own),
         "view_layers": [layer.name for layer in scene.view_layers if layer.use],
         "views": views(scene),
-        "passes": {s.name: passes(s) for s in pictures},
+        "passes": {each["scene"]: passes(s) for each, s in zip(sources.pictures, pictures)},
     }
 
 
@@ -87,7 +88,7 @@ def why_finish(scene, own, sources):
     """Why tiles in the output format alone would not make the file that one machine makes."""
     found = []
     for name in (each["scene"] for each in sources.pictures):
-        if denoised_layers(bpy.data.scenes[name]):
+        if denoised_layers(identity.find(name, bpy.data.scenes)):
             found.append(reason("denoise", f"the scene {name!r} is denoised, which has to see the whole frame"))
     if sources.compositor:
         found.append(reason("compositor", "the scene has compositor nodes, which have to see the whole frame"))
@@ -136,7 +137,7 @@ def why_whole(scene, own, sources, pictures):
         pencil = grease_pencil(picture)
         if pencil:
             return f"{pencil!r} in the scene {picture.name!r} is Grease Pencil, which is drawn over the whole picture"
-        resized = any("resolution" in each for each in sources.pictures if each["scene"] == picture.name)
+        resized = any("resolution" in each for each, one in zip(sources.pictures, pictures) if one == picture)
         if picture != scene and not resized and extent.size(picture) != extent.size(scene):
             return f"the frame shows the scene {picture.name!r}, whose resolution is not that of {scene.name!r}"
         if sources.sequencer and (own["render"]["use_border"] or tiles.settings(picture)["render"]["use_border"]):

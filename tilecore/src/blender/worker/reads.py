@@ -1,7 +1,10 @@
 """Which scenes a frame is made from: its own, those its compositor reads, those its sequencer shows."""
 
+import bpy
+
 import compat
 import extent
+import identity
 
 
 class Sources:
@@ -19,8 +22,9 @@ class Sources:
         self.whole = None
 
     def add(self, scene, **picture):
-        picture = {"scene": scene.name, **picture}
-        same = [each for each in self.pictures if each["scene"] == scene.name]
+        key = identity.key(scene, bpy.data.scenes)
+        picture = {"scene": key, **picture}
+        same = [each for each in self.pictures if each["scene"] == key]
         if not same:
             self.pictures.append(picture)
         elif picture not in same:
@@ -57,6 +61,17 @@ def composite(scene, switched_on, found, **picture):
             found.add(other, **frame, **size_in(scene, other))
 
 
+def certainly_renders(main, scene):
+    """Whether a render of `main` certainly renders `scene`. Strips may hide one another, and what only nodes in groups
+    or muted nodes read, some versions do not render."""
+    if main.render.use_sequencer and sequencer_runs(main):
+        return False
+    tree = compat.active_compositor(main)
+    if tree is None:
+        return main == scene
+    return any(node.type == "R_LAYERS" and not node.mute and node.scene == scene for node in tree.nodes)
+
+
 def size_in(scene, other):
     """The size at which the compositor of `scene` has another scene rendered: its own, not the other's."""
     if extent.size(other) == extent.size(scene):
@@ -91,7 +106,7 @@ def show(scene, found):
             if frame != now:
                 picture["frame"] = frame
             if strip.scene_camera is not None and strip.scene_camera != source.camera:
-                picture["camera"] = strip.scene_camera.name
+                picture["camera"] = identity.key(strip.scene_camera, source.objects)
             composite(source, source.render.use_compositing, found, **picture)
 
 

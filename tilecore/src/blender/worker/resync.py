@@ -8,8 +8,11 @@ to tell of, as when a still picture is rendered twice. Borders and where the cam
 moves is not.
 """
 
+import bpy
+
 import compat
 import film
+import identity
 import tiles
 
 
@@ -44,9 +47,10 @@ class Resync:
         Blender by itself does."""
         render, frame = scene.render, picture["frame"]
         own = tiles.settings(scene)["render"]["use_persistent_data"]
-        if self.frames.get(scene.name, frame) != frame and not own:
+        key = identity.key(scene, bpy.data.scenes)
+        if self.frames.get(key, frame) != frame and not own:
             render.use_persistent_data = False  # which frees what is kept
-        self.frames[scene.name] = frame
+        self.frames[key] = frame
         render.use_persistent_data = bool(picture.get("persistent", True)) and (
             not compat.engine_is_cycles(scene) or film.repeats(scene))
 
@@ -66,7 +70,7 @@ class Resync:
 
 def state(scene):
     """What may differ between renders of one picture that is not set up anew."""
-    return scene.name, scene.frame_current, getattr(getattr(scene, "cycles", None), "samples", None)
+    return identity.key(scene, bpy.data.scenes), scene.frame_current, getattr(getattr(scene, "cycles", None), "samples", None)
 
 
 def is_simple(scene):

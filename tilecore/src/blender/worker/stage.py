@@ -9,10 +9,12 @@ import time
 import bpy
 
 import cameras
+import compat
 import counts
 import devices
 import files_of_scene
 import finish
+import identity
 import needs
 import progress
 import reads
@@ -106,10 +108,10 @@ class Stage:
         cycles = getattr(scene, "cycles", None)
         image = r.image_settings
         facts = {
-            "scene": scene.name,
-            "scenes": [s.name for s in bpy.data.scenes],
-            "camera": scene.camera.name if scene.camera else None,
-            "cameras": [o.name for o in scene.objects if o.type == "CAMERA"],
+            "scene": identity.key(scene, bpy.data.scenes),
+            "scenes": [identity.key(s, bpy.data.scenes) for s in bpy.data.scenes],
+            "camera": identity.key(scene.camera, scene.objects) if scene.camera else None,
+            "cameras": cameras.of(scene),
             "bound": cameras.bound(scene),
             "engine": r.engine,
             "resolution": [r.resolution_x, r.resolution_y],
@@ -127,7 +129,7 @@ class Stage:
         }
         # What it needs hangs on what is asked of it.
         tiles.remember(scene)
-        own = self.own.setdefault(scene.name, cameras.Own(scene))
+        own = self.own_of(scene)
         self.adjust(scene, picture)
         if picture.get("frame") is not None and picture["frame"] != scene.frame_current:
             scene.frame_set(picture["frame"])
@@ -149,12 +151,11 @@ class Stage:
         name = picture.get("scene")
         if not name:
             return bpy.context.scene
-        scene = bpy.data.scenes.get(name)
-        if scene is None:
-            names = [s.name for s in bpy.data.scenes]
-            raise Refused("no_scene", f"the file has no scene {name!r}; it has " + ", ".join(map(repr, names)),
-                          name, names)
-        return scene
+        return identity.found(name, bpy.data.scenes, "scene")
+
+    def own_of(self, scene):
+        """What the scene had of its own when it was first seen."""
+        return self.own.setdefault(identity.key(scene, bpy.data.scenes), cameras.Own(scene))
 
     # Setting up
 
@@ -172,7 +173,7 @@ class Stage:
         if bpy.context.window is not None and bpy.context.window.scene != scene:
             bpy.context.window.scene = scene
         tiles.remember(scene)
-        own = self.own.setdefault(scene.name, cameras.Own(scene))
+        own = self.own_of(scene)
         own.put_back(scene)
         self.adjust(scene, picture)
         if picture.get("threads"):
@@ -209,8 +210,8 @@ class Stage:
         r = scene.render
         cycles = getattr(scene, "cycles", None)
         return {
-            "scene": scene.name,
-            "camera": scene.camera.name if scene.camera else None,
+            "scene": identity.key(scene, bpy.data.scenes),
+            "camera": identity.key(scene.camera, scene.objects) if scene.camera else None,
             "frame": scene.frame_current,
             "resolution": [r.resolution_x, r.resolution_y],
             "percentage": r.resolution_percentage,
@@ -272,7 +273,7 @@ class Stage:
         self.resync.begin(scene, self.picture)
         started = time.perf_counter()
         try:
-            bpy.ops.render.render(write_still=True, scene=scene.name)
+            compat.render_still(scene)
         except RuntimeError as e:
             raise Refused("render", str(e).strip().removeprefix("Error: ").strip())
         finally:

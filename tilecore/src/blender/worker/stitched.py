@@ -7,12 +7,14 @@ because Blender forgets what is kept between renders of all scenes when one of t
 
 import array
 import contextlib
+import zlib
 
 import bpy
 
 import compat
 import counts
 import exr_header
+import exr_pixels
 import film
 
 #: Custom property of a scene that names what its frame is made from.
@@ -43,17 +45,21 @@ class Frame:
         self.denoised = {}
         self.noisy = {}
         self.problem = None
-        self.used = False
+        #: (view layer, view) of all that was handed over.
+        self.used = set()
+        #: Whether Blender finds channels of views only while the file does not say that it has some; found by trying.
+        self.hides = compat.may_lose_views()
 
     def channel(self, *parts):
         """The name of a channel as it is in the file, or None."""
         name = ".".join(part for part in parts if part)
         return name if name in self.header.channels else None
 
-    def readable(self):
-        """While this lasts, Blender finds the channels of every view."""
-        hide = "multiView" in self.header.offsets and compat.loses_views()
-        return exr_header.hidden(self.path, self.header, "multiView") if hide else contextlib.nullcontext()
+    def read_into(self, result):
+        """Has Blender fill the passes of a result from the file."""
+        hide = "multiView" in self.header.offsets and self.hides
+        with exr_header.hidden(self.path, self.header, "multiView") if hide else contextlib.nullcontext():
+            result.load_from_file(self.path)
 
 
 def attach(scene, key, frame):
@@ -67,10 +73,17 @@ def detach(key):
     frames.pop(key, None)
 
 
-def check(key):
-    """Raises what went wrong while the frame was handed over."""
-    if frames[key].problem:
-        raise RuntimeError(frames[key].problem)
+def check(key, wanted, optional=False):
+    """Raises what went wrong while the frame was handed over: to every (view layer, view) that is `wanted`; where it
+    is `optional`, to all of them or to none."""
+    frame = frames[key]
+    if frame.problem:
+        raise RuntimeError(frame.problem)
+    missing = [each for each in wanted if each not in frame.used]
+    if missing and not (optional and not frame.used):
+        layer, view = missing[0]
+        raise RuntimeError(f"Blender did not ask for the stitched frame of the view layer {layer!r}"
+                           + (f", view {view!r}" if view else ""))
 
 
 def passes_of(scene, layer):
@@ -112,9 +125,7 @@ def hand_over(engine, depsgraph):
         engine.error_set("there is no stitched frame for this scene")
         return
     try:
-        with frame.readable():
-            fill(engine, frame, depsgraph.scene, depsgraph.view_layer)
-        frame.used = True
+        fill(engine, frame, depsgraph.scene, depsgraph.view_layer)
     except Exception as e:
         # An exception that leaves an engine is printed and otherwise lost.
         frame.problem = frame.problem or f"{e}"
@@ -132,9 +143,11 @@ def fill(engine, frame, scene, layer):
         if result is None:
             raise RuntimeError("Blender takes no result")
         try:
-            load(frame, result, layer.name, view, passes)
+            put_in = load(frame, result, layer.name, view, passes)
         finally:
             engine.end_result(result)
+        compare(frame, engine.get_result().layers[layer.name].passes, layer.name, view, passes, put_in)
+        frame.used.add((layer.name, view))
     for name, text in frame.header.texts.items():
         if name.startswith(("cryptomatte/", "cycles.")):
             engine.get_result().stamp_data_add_field(name, text)
@@ -151,21 +164,54 @@ def load(frame, result, layer, view, passes):
         for channel in channels:
             if not frame.channel(layer, stored, view, channel):
                 raise RuntimeError(f"the stitched frame lacks {layer}.{stored} ({channel})")
-    result.load_from_file(frame.path)
+    frame.read_into(result)
     mine = {each.name: each for each in result.layers[layer].passes}
+    if "multiView" in frame.header.offsets and differs(frame, mine.get, layer, view, passes, {}):
+        # Which way Blender finds the channels of a view depends on its version.
+        frame.hides = not frame.hides
+        frame.read_into(result)
+    put_in = {}
     if (layer, view) in frame.noisy:
-        put(mine["Combined"], picture(frame.noisy[layer, view]))
+        put_in["Combined"] = put(mine["Combined"], picture(frame.noisy[layer, view]))
     for name, stored in NOISY.items():
         if name in mine and stored in mine and not frame.developed:
-            put(mine[name], values(mine[stored]))
+            put_in[name] = put(mine[name], values(mine[stored]))
     if (layer, view) in frame.denoised:
-        put(mine["Combined"], picture(frame.denoised[layer, view]))
+        put_in["Combined"] = put(mine["Combined"], picture(frame.denoised[layer, view]))
     if film.COUNT in mine and not frame.counted:
         counted = counts.most(frame.header).get(frame.channel(layer, film.COUNT, view, "X"))
         most = frame.shares.get(layer, counted)
         if most:
             share = film.single(1.0 / most)
-            put(mine[film.COUNT], array.array("f", (count * share for count in values(mine[film.COUNT]))))
+            put_in[film.COUNT] = put(
+                mine[film.COUNT], array.array("f", (count * share for count in values(mine[film.COUNT]))))
+    return put_in
+
+
+def compare(frame, held, layer, view, passes, put_in):
+    """Raises where Blender's render result does not hold what it was given; `put_in` are checksums by pass."""
+    wrong = differs(frame, lambda name: held.find_by_name(name, view), layer, view, passes, put_in)
+    if wrong:
+        raise RuntimeError(f"Blender's render result does not hold the pass {wrong!r} of the view layer {layer!r} "
+                           + (f"and view {view!r} " if view else "") + "that it was given")
+
+
+def differs(frame, find, layer, view, passes, put_in):
+    """The name of the first pass that is not as it was handed over, or None."""
+    with exr_pixels.Pixels(frame.path, frame.header) as pixels:
+        for name, channels, _ in passes:
+            held = find(name)
+            if held is None:
+                return name
+            now = values(held)
+            if name in put_in:
+                if zlib.crc32(now) != put_in[name]:
+                    return name
+                continue
+            stored = name if frame.developed else NOISY.get(name, name)
+            if pixels.differ([frame.channel(layer, stored, view, channel) for channel in channels], now):
+                return name
+    return None
 
 
 def values(render_pass):
@@ -175,7 +221,9 @@ def values(render_pass):
 
 
 def put(render_pass, pixels):
+    """Replaces the pixels of a pass; returns their checksum."""
     render_pass.rect.foreach_set(pixels)
+    return zlib.crc32(pixels)
 
 
 def picture(path):
