@@ -121,6 +121,47 @@ fn strips_are_those_of_the_frame_that_is_asked_for() {
     }
 }
 
+/// Every view is read, in every version's way of naming the channels of views.
+#[test]
+fn views_are_those_of_the_whole_frame() {
+    for blender in [Blender::of_the_tests(), Blender::newest()] {
+        let world = World::new();
+        let blend = blender.feature("stereo_multilayer", &world.at("s.blend"));
+        whole(&blender, &blend, "OPEN_EXR_MULTILAYER", &world.at("whole.exr"));
+        let node = format!("local,blender={}", blender.program.display());
+        let blend = blend.display().to_string();
+        let words = [
+            "render",
+            &blend,
+            "--frame",
+            "1",
+            "--tiles",
+            "4",
+            "-o",
+            "s.exr",
+            "--format",
+            "OPEN_EXR_MULTILAYER",
+        ];
+        world.run(words.into_iter().chain(["--node", &node])).expect(0);
+        let (got, wanted) = (pixels(&world.at("s.exr")), pixels(&world.at("whole.exr")));
+        assert!(got.len() >= 8 && got == wanted, "{}: a channel differs", blender.version);
+    }
+}
+
+/// A scene that is linked from a library may have the name of one of the file.
+#[test]
+fn scenes_of_one_name_are_told_apart() {
+    for blender in [Blender::of_the_tests(), Blender::newest()] {
+        let world = World::new();
+        let blend = blender.feature("scenes_library", &world.at("s.blend"));
+        let node = format!("local,blender={}", blender.program.display());
+        let name = blend.display().to_string();
+        let words = ["render", &name, "--frame", "1", "--tiles", "4", "-o", "s.png", "--node", &node];
+        world.run(words).expect(0);
+        assert_same(&world.at("s.png"), &blender.reference(&blend).png());
+    }
+}
+
 /// What a compositor reads of other scenes is rendered at the size of its own, as asked for.
 #[test]
 fn other_scenes_have_the_size_of_the_first() {

@@ -1,5 +1,7 @@
 """Everything that differs between Blender 3.4 and 5.x and that the worker has to know."""
 
+import ctypes
+
 import bpy
 
 #: Formats that hold a picture sequence; a still of them is written as PNG.
@@ -239,6 +241,31 @@ def exact_compositor(render):
 def may_lose_views():
     """Whether a render result probably finds no channels of views in a file that says it has views: 5.0 to 5.2."""
     return (5, 0, 0) <= bpy.app.version < (5, 3, 0)
+
+
+def passes_are_arrays(render_pass):
+    """Whether Blender copies all values of a pass at once. Before 4.0 it counts pixels, not values, and would write
+    beyond the end of what it is given."""
+    return bpy.app.version >= (4, 0, 0) or render_pass.channels == 1
+
+
+class OldPass(ctypes.Structure):
+    """How a pass of a render result begins in the memory of Blender 3.4 to 3.6 (`RE_pipeline.h`)."""
+
+    _fields_ = [("next", ctypes.c_void_p), ("prev", ctypes.c_void_p), ("channels", ctypes.c_int),
+                ("name", ctypes.c_char * 64), ("chan_id", ctypes.c_char * 8), ("rect", ctypes.c_void_p),
+                ("rectx", ctypes.c_int), ("recty", ctypes.c_int)]
+
+
+def memory_of(render_pass):
+    """(address, bytes) of the values of a pass, before 4.0. What does not look like the pass is not touched."""
+    old = OldPass.from_address(render_pass.as_pointer())
+    pixels = len(render_pass.rect)
+    if (old.channels, old.name, old.chan_id) != (render_pass.channels, render_pass.name.encode(),
+                                                 render_pass.channel_id.encode()) \
+            or old.rectx * old.recty != pixels or not old.rect:
+        raise RuntimeError(f"the values of the pass {render_pass.name!r} are not where this Blender should have them")
+    return old.rect, 4 * pixels * old.channels
 
 
 def render_still(scene):

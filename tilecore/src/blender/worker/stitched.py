@@ -7,6 +7,7 @@ because Blender forgets what is kept between renders of all scenes when one of t
 
 import array
 import contextlib
+import ctypes
 import zlib
 
 import bpy
@@ -216,13 +217,23 @@ def differs(frame, find, layer, view, passes, put_in):
 
 def values(render_pass):
     pixels = array.array("f", bytes(4 * len(render_pass.rect) * render_pass.channels))
-    render_pass.rect.foreach_get(pixels)
+    if compat.passes_are_arrays(render_pass):
+        render_pass.rect.foreach_get(pixels)
+    else:
+        memory, size = compat.memory_of(render_pass)
+        ctypes.memmove(pixels.buffer_info()[0], memory, size)
     return pixels
 
 
 def put(render_pass, pixels):
     """Replaces the pixels of a pass; returns their checksum."""
-    render_pass.rect.foreach_set(pixels)
+    if compat.passes_are_arrays(render_pass):
+        render_pass.rect.foreach_set(pixels)
+    else:
+        memory, size = compat.memory_of(render_pass)
+        if size != len(pixels) * pixels.itemsize:
+            raise RuntimeError(f"{len(pixels)} values for the {size // 4} of the pass {render_pass.name!r}")
+        ctypes.memmove(memory, pixels.buffer_info()[0], size)
     return zlib.crc32(pixels)
 
 
