@@ -35,10 +35,34 @@ fn the_newest_blender_denoises_composites_and_dithers_once() {
 #[test]
 fn png_tiles_alone_differ_where_the_finish_is_needed() {
     let (world, blender) = (World::new(), Blender::of_the_tests());
-    tiled(&world, &blender, "finish", &["-o", "p.png", "--tile-format", "png"]);
+    let ended = tiled(&world, &blender, "finish", &["-o", "p.png", "--tile-format", "png"]);
+    assert!(
+        ended.stderr.contains("not the one that Blender makes") && ended.stderr.contains("compositor"),
+        "{}",
+        ended.stderr
+    );
     let (got, wanted) = (world.at("p.png"), blender.reference(&scene("finish")).png());
     let (got, wanted) = (support::picture::Picture::read(&got), support::picture::Picture::read(&wanted));
     assert!(support::picture::differing_pixels(&got, &wanted) > 1000, "or this test shows nothing");
+}
+
+/// Debian's Blender has no denoiser and renders nothing of such a scene.
+#[test]
+fn without_a_denoiser_nothing_is_rendered_whatever_the_tiles() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let blend = blender.feature("denoise_plain", &world.at("s.blend")).display().to_string();
+    let node = format!("local,blender={}", blender.program.display());
+    for more in [&[] as &[&str], &["--tile-format", "exr"]] {
+        let words = ["render", &blend, "--frame", "1", "--tiles", "2", "-o", "d.png", "--node", &node];
+        let ended = world.run(words.iter().chain(more));
+        if ended.code == Some(2) {
+            assert!(ended.stderr.contains("without OpenImageDenoise"), "{}", ended.stderr);
+            assert!(!world.at("d.png").exists());
+        } else {
+            ended.expect(0);
+            assert_same(&world.at("d.png"), &blender.reference(Path::new(&blend)).png());
+        }
+    }
 }
 
 /// Renders the whole frame in another format with Blender alone.

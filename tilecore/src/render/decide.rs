@@ -5,7 +5,7 @@ use super::format::Format;
 use super::shot::{self, Shot, Stage};
 use super::work::Canvas;
 use super::{Names, Options};
-use crate::blender::{Facts, Need, Picture, TileFormat, printable};
+use crate::blender::{Facts, Need, Picture, Reason, TileFormat, printable};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::geometry::{Frame, Overlap, Rect};
@@ -13,6 +13,9 @@ use crate::job::{Cameras, Request};
 use crate::naming::{self, Pattern, Places};
 use crate::node::Device;
 use crate::plan::Tiling;
+
+/// Code of the reason to refuse that holds for EXR tiles alone: names that EXR cannot hold.
+const ONLY_EXR: &str = "names";
 
 /// What the pictures of one scene are made of.
 struct Manner {
@@ -124,13 +127,23 @@ impl Control<'_, '_> {
         }
         let own = needs.format.as_deref().unwrap_or("PNG");
         let (tiles, written_as, picture) = formats(self.request, self.options, facts, own, typed.as_deref())?;
-        if let Some(reason) = needs.refuse.first().filter(|_| tiles == TileFormat::Exr) {
+        let by_hand = self.request.tile_format == Some(TileFormat::Png);
+        if let Some(reason) = needs.refuse.iter().find(|reason| counts(reason, tiles, by_hand)) {
             return Err(Error::input(printable(&reason.text, 500)).remedy(
                 reason.remedy.as_deref().map_or_else(
                     || "Change the scene, or accept a difference with --tile-format png.".into(),
                     |r| printable(r, 500),
                 ),
             ));
+        }
+        if by_hand && tiles == TileFormat::Png && !needs.reasons.is_empty() {
+            let lost: Vec<&str> = needs.reasons.iter().take(20).map(|reason| reason.text.as_str()).collect();
+            self.emit(Event::Warning {
+                text: format!(
+                    "PNG tiles are asked for, so the picture is not the one that Blender makes: {}.",
+                    printable(&lost.join("; "), 1500)
+                ),
+            });
         }
         let overlap = self.request.overlap.unwrap_or(needs.overlap).min(4096);
         self.meeting.overlap = Overlap(self.meeting.overlap.0.max(overlap));
@@ -157,6 +170,12 @@ impl Control<'_, '_> {
         };
         Ok(Manner { tiles, written_as, extension: named.map_or("png", Format::extension), sources, names })
     }
+}
+
+/// Whether a reason to refuse holds for tiles of this format. Who asks for PNG tiles by name goes without all that is
+/// made of EXR tiles, and is told so.
+fn counts(reason: &Reason, tiles: TileFormat, by_hand: bool) -> bool {
+    tiles == TileFormat::Exr || !by_hand && reason.code != ONLY_EXR
 }
 
 /// What was probably meant by a name that the scene does not have, as a question to begin with.
