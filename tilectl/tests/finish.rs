@@ -145,6 +145,38 @@ fn strips_are_those_of_the_frame_that_is_asked_for() {
     }
 }
 
+/// The texts that a PNG has beside its pixels, but for what clocks say.
+fn texts(path: &Path) -> Vec<(String, String)> {
+    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+    let reader = png::Decoder::new(file).read_info().unwrap();
+    let texts = &reader.info().uncompressed_latin1_text;
+    let mut texts: Vec<_> = texts.iter().map(|text| (text.keyword.clone(), text.text.clone())).collect();
+    texts.retain(|(word, _)| !word.ends_with("_time") && !matches!(word.as_str(), "Date" | "RenderTime"));
+    texts.sort();
+    texts
+}
+
+/// What is burned in and written beside the pixels names the .blend where it lies here, not where a node keeps it;
+/// with the finish, and where PNG tiles are enough.
+#[test]
+fn stamps_and_metadata_are_those_of_the_whole_frame() {
+    for blender in [Blender::of_the_tests(), Blender::newest()] {
+        for name in ["stamp", "plain"] {
+            let world = World::new();
+            let blend = blender.feature(name, &world.at("s.blend"));
+            let node = format!("local,blender={}", blender.program.display());
+            let shown = blend.display().to_string();
+            let words = ["render", &shown, "--frame", "1", "--tiles", "4", "-o", "s.png", "--node", &node];
+            world.run(words).expect(0);
+            let wanted = blender.reference(&blend).fresh(&world.at("whole.png"));
+            assert_same(&world.at("s.png"), &wanted);
+            let (got, wanted) = (texts(&world.at("s.png")), texts(&wanted));
+            assert!(got.contains(&("File".into(), shown.clone())), "{got:?}");
+            assert_eq!(got, wanted, "{name}, {}", blender.version);
+        }
+    }
+}
+
 /// Every view is read, in every version's way of naming the channels of views.
 #[test]
 fn views_are_those_of_the_whole_frame() {

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 33] = [
+pub(super) const WORKER: [(&str, &str); 35] = [
     ("arrival.py", include_str!("worker/arrival.py")),
+    ("blend_name.py", include_str!("worker/blend_name.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
@@ -24,6 +25,7 @@ pub(super) const WORKER: [(&str, &str); 33] = [
     ("needs.py", include_str!("worker/needs.py")),
     ("objects.py", include_str!("worker/objects.py")),
     ("outputs.py", include_str!("worker/outputs.py")),
+    ("png_text.py", include_str!("worker/png_text.py")),
     ("progress.py", include_str!("worker/progress.py")),
     ("reads.py", include_str!("worker/reads.py")),
     ("references.py", include_str!("worker/references.py")),

@@ -11,7 +11,7 @@ const TEXT: [Name; 3] = [*b"tEXt", *b"zTXt", *b"iTXt"];
 
 /// Keywords of texts that Blender writes about the making of one file: when, where, how long. They say nothing about
 /// the stitched picture, and kept where all tiles happen to agree they would make its bytes a matter of chance.
-const MAKING: [&[u8]; 5] = [b"File", b"Date", b"RenderTime", b"Hostname", b"Memory"];
+const MAKING: [&[u8]; 4] = [b"Date", b"RenderTime", b"Hostname", b"Memory"];
 
 /// Whether a text chunk is about the making of its file.
 fn about_making(data: &[u8]) -> bool {

@@ -158,6 +158,12 @@ impl Reference {
         png
     }
 
+    /// Renders it now, to `png`, and returns that: for what depends on where the .blend lies.
+    pub fn fresh(&self, png: &Path) -> PathBuf {
+        self.render_to(png);
+        png.to_owned()
+    }
+
     /// Renders it now, to `png`.
     pub fn render_to(&self, png: &Path) {
         let dir =

@@ -12,6 +12,7 @@ import tempfile
 
 import bpy
 
+import blend_name
 import compat
 import develop
 import extent
@@ -27,17 +28,17 @@ class Unfinished(Exception):
     """The finish could not be made; the message is for the user."""
 
 
-def finish(scene, frames, output, format=None, work_dir=None, whole=False):
+def finish(scene, frames, output, format=None, work_dir=None, whole=False, blend=None):
     """Makes the final picture of `scene` from stitched multilayer EXR files.
 
     `frames` has the path of a file for every scene that `needs` lists under `pictures`; where the frame was rendered
-    `whole`, Cycles has denoised it. The picture is written
+    `whole`, Cycles has denoised it. `blend` is the path that the .blend has where it was made. The picture is written
     to `output`; views that have files of their own get their suffix before the extension. Returns `{"files":
     [{"kind": "image", "path", "view_suffix"}, {"kind": "file_output", "path", "node", "target"}]}`, where
     `target` is the path that the File Output node itself names.
     """
     folder = tempfile.mkdtemp(prefix="finish-", dir=work_dir)
-    stage = Stage(folder)
+    stage = Stage(folder, blend)
     try:
         return stage.run(scene, frames, output, format, whole)
     except (RuntimeError, OSError, stitched.exr_header.Damaged) as e:
@@ -50,8 +51,8 @@ def finish(scene, frames, output, format=None, work_dir=None, whole=False):
 class Stage:
     """The copies that a finish works on."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, blend=None):
+        self.folder, self.blend = folder, blend
         #: By the scene that each is a copy of.
         self.copies = {}
         self.trees = []
@@ -135,7 +136,7 @@ class Stage:
         os.mkdir(pictures)
         render.filepath = os.path.join(pictures, "frame")
         redirected = outputs.redirect(main, os.path.join(self.folder, "outputs"))
-        with compat.same_name(scene, main):
+        with compat.same_name(scene, main), blend_name.Named(self.blend, [main, *self.keys.values()]):
             compat.render_frame(main)
         for key, copy in self.keys.items():
             stitched.check(key, rendered(copy), optional=not reads.certainly_renders(main, copy))

@@ -2,6 +2,7 @@
 
 import bpy
 
+import blend_name
 import compat
 import extent
 import film
@@ -252,7 +253,7 @@ def remarks(scene, own, pictures):
         if when:
             found.append(f"Burned into the picture: {', '.join(when)}; they are those of the finish, and no two renders "
                          "have the same.")
-        if scene.render.use_stamp_filename:
+        if scene.render.use_stamp_filename and not blend_name.can_be("", pictures):
             found.append("Burned into the picture: the path of the .blend; it is that of the copy on the node that "
                          "finishes.")
     for picture in pictures:

@@ -16,6 +16,7 @@ import files_of_scene
 import finish
 import identity
 import needs
+import png_text
 import progress
 import reads
 import resync
@@ -36,6 +37,8 @@ class Stage:
         self.picture = None
         self.own = {}
         self.path = None
+        #: The path of the .blend where it was made.
+        self.blend = None
         self.tree = None
         self.rendering = None
         self.unwanted = None
@@ -70,6 +73,7 @@ class Stage:
         self.load(path, request)
         files_of_scene.remap(self.tree, request.get("remap", []))
         self.path = path
+        self.blend = "/" + "/".join(self.files.trees.parts(request["main"]))
         return {"seconds": time.perf_counter() - started}
 
     def load(self, path, request):
@@ -241,6 +245,8 @@ class Stage:
                 self.resync.forget()
                 raise Refused("no_image", "Blender wrote no image: " + (self.log.tail(300) or "no reason given"))
             watch.seal(draft)
+            if self.blend and request["picture"]["format"] == "png":
+                png_text.name_blend(draft, self.blend)
             size, digest = os.path.getsize(draft), store.digest_of(draft)
             with open(draft, "rb") as f:
                 os.fsync(f.fileno())
@@ -296,7 +302,7 @@ class Stage:
         output = os.path.join(folder, f"final.{self.files.run_name}.draft")
         try:
             made = finish.finish(scene, frames, output, request.get("format"), folder,
-                                 request["picture"].get("whole", False))["files"]
+                                 request["picture"].get("whole", False), self.blend)["files"]
         except finish.Unfinished as e:
             raise Refused("unfinished", str(e))
         finally:
