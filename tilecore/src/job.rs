@@ -62,6 +62,9 @@ pub struct Request {
     pub same_device: bool,
     /// Whether a frame that cannot be exact in tiles is cut all the same.
     pub force_tiles: bool,
+    /// Whether the passes of the render are wanted, before compositor, sequencer and view transform: a multilayer
+    /// `OpenEXR` file with what Cycles itself would have handed to Blender.
+    pub passes: bool,
 }
 
 impl Request {
@@ -86,6 +89,7 @@ impl Request {
             mixed_versions: false,
             same_device: false,
             force_tiles: false,
+            passes: false,
         }
     }
 

@@ -200,6 +200,12 @@ pub(crate) struct Render {
     /// Time spent on a smaller PNG
     #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"])]
     pub(crate) compression: Option<String>,
+    /// Write the passes of the scene's own render, denoised, as multilayer EXR: no compositor, no sequencer
+    #[arg(long, conflicts_with_all = ["format", "tile_format"])]
+    pub(crate) passes: bool,
+    /// Belong to the program that started it: a line on standard input is a Ctrl-C, its end stops at once
+    #[arg(long)]
+    pub(crate) attached: bool,
     #[command(flatten)]
     pub(crate) scene: Scene,
     #[command(flatten)]

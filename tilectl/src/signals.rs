@@ -19,6 +19,20 @@ pub(crate) fn stop(cancel: &Cancel) -> Result<()> {
     Ok(())
 }
 
+/// From now on a line on standard input is a Ctrl-C, and its end stops at once: whoever started the command is gone.
+pub(crate) fn stop_with_input(cancel: &Cancel) -> Result<()> {
+    let cancel = cancel.clone();
+    std::thread::Builder::new()
+        .name("input".into())
+        .spawn(move || {
+            std::io::stdin().lines().map_while(std::io::Result::ok).for_each(|_| cancel.stop());
+            cancel.stop();
+            cancel.stop();
+        })
+        .map_err(|e| refused(&e))?;
+    Ok(())
+}
+
 /// A flag that every SIGHUP sets from now on, instead of ending the program: a render outlives its terminal.
 pub(crate) fn hangup() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));

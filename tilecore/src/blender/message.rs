@@ -64,6 +64,9 @@ pub struct Picture {
     pub format: TileFormat,
     /// Whether it is rendered in one piece: then Cycles denoises it itself.
     pub whole: bool,
+    /// Whether its passes are wanted, and nothing that is made of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passes: bool,
 }
 
 #[cfg(test)]
@@ -83,6 +86,7 @@ impl Picture {
             persistent: true,
             format: TileFormat::Png,
             whole: false,
+            passes: false,
         }
     }
 }

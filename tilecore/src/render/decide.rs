@@ -259,6 +259,10 @@ fn formats(
     own: &str,
     typed: Option<&str>,
 ) -> Result<(TileFormat, Option<Format>, Option<Format>)> {
+    if request.passes {
+        let format = Some(Format::OpenExrMultilayer);
+        return Ok((TileFormat::Exr, format, format));
+    }
     let by_name = typed
         .filter(|e| !Format::named(own).is_some_and(|f| f.has_extension(e)))
         .and_then(Format::of_extension);
@@ -311,6 +315,7 @@ fn canvas(
             persistent: request.persistent,
             format,
             whole: first.needs.whole.is_some() && !request.force_tiles,
+            passes: request.passes,
         },
         frame: size,
         region,

@@ -123,6 +123,7 @@ impl Control<'_, '_> {
             "samples": request.samples,
             "resolution": request.resolution.filter(|_| main),
             "percentage": request.percentage.filter(|_| main),
+            "passes": request.passes,
         })));
         Ok(())
     }

@@ -19,6 +19,9 @@ use crate::{cli, show};
 pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     let cancel = Cancel::new();
     crate::signals::stop(&cancel)?;
+    if args.attached {
+        crate::signals::stop_with_input(&cancel)?;
+    }
     let outcome = go(args, &args.output_style, &cancel)?;
     if !args.output_style.json {
         for picture in &outcome.pictures {
@@ -37,6 +40,7 @@ pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) 
         persistent: !args.no_persistent_data && defaults.persistent_data != Some(false),
         mixed_versions: args.mixed_versions || defaults.mixed_versions == Some(true),
         same_device: args.same_device,
+        passes: args.passes,
         ..request(&args.scene, &args.tiling, defaults)?
     };
     let target = Target::new(&request, args.output.as_deref(), args.scene.frames.is_some())?;

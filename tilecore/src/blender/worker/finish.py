@@ -28,11 +28,12 @@ class Unfinished(Exception):
     """The finish could not be made; the message is for the user."""
 
 
-def finish(scene, frames, output, format=None, work_dir=None, whole=False, blend=None):
+def finish(scene, frames, output, format=None, work_dir=None, whole=False, blend=None, passes=False):
     """Makes the final picture of `scene` from stitched multilayer EXR files.
 
     `frames` has the path of a file for every scene that `needs` lists under `pictures`; where the frame was rendered
-    `whole`, Cycles has denoised it. `blend` is the path that the .blend has where it was made. The picture is written
+    `whole`, Cycles has denoised it. `blend` is the path that the .blend has where it was made. Where only the `passes`
+    are wanted, they are the picture. It is written
     to `output`; views that have files of their own get their suffix before the extension. Returns `{"files":
     [{"kind": "image", "path", "view_suffix"}, {"kind": "file_output", "path", "node", "target"}]}`, where
     `target` is the path that the File Output node itself names.
@@ -40,7 +41,7 @@ def finish(scene, frames, output, format=None, work_dir=None, whole=False, blend
     folder = tempfile.mkdtemp(prefix="finish-", dir=work_dir)
     stage = Stage(folder, blend)
     try:
-        return stage.run(scene, frames, output, format, whole)
+        return stage.run(scene, frames, output, format, whole, passes)
     except (RuntimeError, OSError, stitched.exr_header.Damaged) as e:
         raise Unfinished(str(e).strip().removeprefix("Error: ").strip()) from e
     finally:
@@ -60,7 +61,7 @@ class Stage:
         self.keys = {}
         self.renamed = None
 
-    def run(self, scene, frames, output, format, whole):
+    def run(self, scene, frames, output, format, whole, passes):
         for name, path in frames.items():
             source = identity.found(name, bpy.data.scenes, "scene")
             frame = stitched.Frame(path, developed=whole)
@@ -74,6 +75,8 @@ class Stage:
             stitched.attach(copy, name, frame)
             self.keys[name] = copy
         main = self.copies.get(scene) or self.copies.setdefault(scene, self.bare(scene))
+        if passes:
+            return self.write_passes(scene, main, output)
         for copy in self.copies.values():
             self.repoint(copy)
         self.repoint_strips(main, compat.strips(main))
@@ -125,6 +128,24 @@ class Stage:
                 self.repoint_strips(scene, compat.strips_in(strip))
             elif strip.type == "SCENE" and strip.scene is not None and strip.scene in self.copies:
                 strip.scene = self.copies[strip.scene]
+
+    def write_passes(self, scene, main, output):
+        """Writes what Cycles would have handed over: every pass of every view layer and view, of the region alone."""
+        render = main.render
+        render.use_compositing = render.use_sequencer = render.use_stamp = False
+        render.use_crop_to_border = True
+        render.use_file_extension = False
+        render.filepath = output
+        compat.set_tile_exr(render.image_settings)
+        # Read once and soon, row by row.
+        render.image_settings.exr_codec = "NONE"
+        with compat.same_name(scene, main):
+            compat.render_still(main)
+        for key, copy in self.keys.items():
+            stitched.check(key, rendered(copy))
+        if not os.path.isfile(output):
+            raise Unfinished("Blender wrote no passes")
+        return {"files": [{"kind": "image", "path": output, "view_suffix": ""}]}
 
     def render(self, scene, main, output, format):
         render, image = main.render, main.render.image_settings

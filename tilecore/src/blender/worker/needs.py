@@ -20,10 +20,14 @@ def has_denoiser():
     return compat.has_denoiser()
 
 
-def needs(scene, format=None):
+def needs(scene, format=None, passes=False):
     """Reads everything from the scene as it stands; nothing is changed and nothing is rendered. `format` is what the
-    frame is written as, where that is not the scene's own."""
+    frame is written as, where that is not the scene's own. Where only the scene's own `passes` are wanted, nothing
+    counts that is made of them."""
     own = tiles.settings(scene)
+    if passes:
+        format = "OPEN_EXR_MULTILAYER"
+        own["render"].update(use_compositing=False, use_sequencer=False, use_stamp=False)
     if format:
         own["image"]["file_format"] = format
     sources = reads.pictures(scene, own)
@@ -43,7 +47,7 @@ def needs(scene, format=None):
         "format": final_format(own),
         "view_layers": [layer.name for layer in scene.view_layers if layer.use],
         "views": views(scene),
-        "passes": {each["scene"]: passes(s) for each, s in zip(sources.pictures, pictures)},
+        "passes": {each["scene"]: passes_of(s) for each, s in zip(sources.pictures, pictures)},
     }
 
 
@@ -66,7 +70,7 @@ def views(scene):
     return [view.name for view in reads.active_views(scene)]
 
 
-def passes(scene):
+def passes_of(scene):
     """Names of the passes that the tiles of this scene carry, by view layer."""
     if not compat.engine_is_cycles(scene):
         return {}
@@ -167,7 +171,7 @@ def inexact_denoising(scene):
                     if thing.is_shadow_catcher and thing.type not in {"LIGHT", "CAMERA"}), None)
     if catcher is not None:
         return f"the scene {name} is denoised and {catcher.name!r} is a shadow catcher, which Cycles denoises apart"
-    if any("Shadow Catcher" in passes(scene)[layer] for layer in layers):
+    if any("Shadow Catcher" in passes_of(scene)[layer] for layer in layers):
         return f"the scene {name} is denoised and has a Shadow Catcher pass, which Cycles denoises apart"
     unsure = next((each for each in scene.view_layers
                    if each.name in layers and film.is_counted(scene, each, own) is None), None)
@@ -184,7 +188,7 @@ def inexact_denoising(scene):
                 "with a power of two, or with a noise threshold, they can")
     if exposure == film.single(own["cycles"]["film_exposure"]):
         return None
-    exposed = {each for names in passes(scene).values() for each in names if each.startswith(EXPOSED)}
+    exposed = {each for names in passes_of(scene).values() for each in names if each.startswith(EXPOSED)}
     if exposed:
         return (f"the scene {name} is denoised with {scene.cycles.samples} samples and has light passes; "
                 "with a power of two samples, or with a noise threshold, it can be cut into tiles")
@@ -207,7 +211,7 @@ CHANNEL = 63
 def lost_names(scene):
     """Why Blender could not read the passes of this scene back from EXR; None when it can."""
     longest = max((len(view.encode()) + 1 for view in views(scene)), default=0)
-    for layer, names in passes(scene).items():
+    for layer, names in passes_of(scene).items():
         for name in names + ["Denoising Normal"]:
             if len(f"{layer}.{name}.X".encode()) + longest > CHANNEL:
                 return (f"the names of the view layer {layer!r} and its pass {name!r} are together too long for "
@@ -259,7 +263,7 @@ def remarks(scene, own, pictures):
     for picture in pictures:
         if not compat.engine_is_cycles(picture):
             continue
-        if any("Render Time" in names for names in passes(picture).values()):
+        if any("Render Time" in names for names in passes_of(picture).values()):
             found.append("The pass Render Time is the clock's and differs from render to render.")
         if picture.cycles.device == "GPU" and denoised_layers(picture):
             found.append("The finish denoises on the processor; what a graphics card denoises differs in the last bits.")

@@ -137,7 +137,7 @@ class Stage:
         self.adjust(scene, picture)
         if picture.get("frame") is not None and picture["frame"] != scene.frame_current:
             scene.frame_set(picture["frame"])
-        facts["needs"] = needs.needs(scene)
+        facts["needs"] = needs.needs(scene, passes=bool(picture.get("passes")))
         own.put_back(scene)
         if cycles:
             cycles.samples = facts["samples"]
@@ -302,7 +302,8 @@ class Stage:
         output = os.path.join(folder, f"final.{self.files.run_name}.draft")
         try:
             made = finish.finish(scene, frames, output, request.get("format"), folder,
-                                 request["picture"].get("whole", False), self.blend)["files"]
+                                 request["picture"].get("whole", False), self.blend,
+                                 request["picture"].get("passes", False))["files"]
         except finish.Unfinished as e:
             raise Refused("unfinished", str(e))
         finally:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is chosen: per scene whether all machines render it and how, and for everything where the program is."""
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+
+
+class TILECTL_AP_preferences(bpy.types.AddonPreferences):
+    bl_idname = __package__
+
+    program: StringProperty(
+        name="Program", subtype="FILE_PATH",
+        description="The program tilectl; found by itself when empty")
+    config: StringProperty(
+        name="Configuration", subtype="FILE_PATH",
+        description="The file with the machines; when empty tilectl.ron beside the .blend, else your own")
+
+    def draw(self, context):
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "program")
+        layout.prop(self, "config")
+
+
+class TILECTL_PG_scene(bpy.types.PropertyGroup):
+    use_all_machines: BoolProperty(
+        name="All Machines", options=set(),
+        description="Render Image and Render Animation run on all machines in the list, with exactly the pixels of one")
+    allow_scripts: BoolProperty(
+        name="Allow Scripts", options=set(),
+        description="Let Python scripts and drivers inside the file run on the machines, as they do here")
+    allow_missing: BoolProperty(
+        name="Allow Missing Files", options=set(),
+        description="Render although files that the scene refers to are missing")
+    use_overlap: BoolProperty(
+        name="Own Overlap", options=set(),
+        description="Choose how far tiles are rendered beyond their edges, instead of what the scene needs")
+    overlap: IntProperty(
+        name="Overlap", default=8, min=0, max=4096, subtype="PIXEL", options=set(),
+        description="Pixels rendered beyond each tile on every side and cropped away")
+    use_tiles: BoolProperty(
+        name="Own Number of Tiles", options=set(),
+        description="Choose the number of tiles, instead of what the speed of the machines suggests")
+    tiles: IntProperty(
+        name="Tiles", default=64, min=1, soft_max=4096, options=set(),
+        description="Cut the frame into a uniform grid of this many tiles")
+    proof: EnumProperty(
+        name="Proof", options=set(), default="NONE",
+        items=(("NONE", "None", "Render the frame once"),
+               ("SPOTS", "Spots", "Render a few places again afterwards on any machine, and count the pixels that differ"),
+               ("WHOLE", "Whole Frame", "Render the whole frame again in one piece, and count the pixels that differ")),
+        description="What is rendered again to show that the pixels are those of one machine")
+
+
+def preferences():
+    return bpy.context.preferences.addons[__package__].preferences
+
+
+CLASSES = (TILECTL_AP_preferences, TILECTL_PG_scene)
+
+
+def register():
+    for each in CLASSES:
+        bpy.utils.register_class(each)
+    bpy.types.Scene.tilectl = PointerProperty(type=TILECTL_PG_scene)
+
+
+def unregister():
+    del bpy.types.Scene.tilectl
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)
