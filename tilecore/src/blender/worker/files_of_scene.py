@@ -8,6 +8,7 @@ import posixpath
 
 import bpy
 
+import geometry_nodes
 import names
 from references import MAY, MUST, NOT, ORIGINAL, Reference, animates_frames, reachable, set_to, tree_of
 from usd_files import CHANGED, USD, UsdFiles
@@ -169,9 +170,9 @@ class Walk:
                         take(getattr(socket, "default_value", None), None, True)
         for thing in bpy.data.objects:
             for modifier in thing.modifiers if thing in self.used else ():
-                for value in modifier.values() if modifier.type == "NODES" else ():
-                    if isinstance(value, bpy.types.Image):
-                        take(value, None, True)
+                for _, each in geometry_nodes.inputs(modifier) if modifier.type == "NODES" else ():
+                    if isinstance(each.value, bpy.types.Image):
+                        take(each.value, None, True)
         return numbers
 
     def volume(self, volume):
@@ -271,11 +272,9 @@ class Walk:
                 self.add(what, thing, folder, MAY, set_to(holder, attribute), lambda _: [], below=(None, [".json", ".blob"]))
         if getattr(modifier, "bakes", ()):
             self.add(what, thing, beside(self.blend_of(thing)), MAY, None, lambda _: [], below=(None, [".json", ".blob"]))
-        group = modifier.node_group
-        for item in getattr(getattr(group, "interface", None), "items_tree", ()):
-            if getattr(item, "subtype", "") == "FILE_PATH" and isinstance(modifier.get(item.identifier), str):
-                self.add(what, thing, modifier[item.identifier], MUST,
-                         lambda value, m=modifier, key=item.identifier: m.__setitem__(key, value))
+        for item, each in geometry_nodes.inputs(modifier):
+            if getattr(item, "subtype", "") == "FILE_PATH" and isinstance(each.value, str):
+                self.add(what, thing, each.value, MUST, set_to(each, "value"))
 
     # Nodes
 
