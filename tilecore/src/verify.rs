@@ -228,7 +228,8 @@ impl Bench<'_, '_> {
         let out = self.scratch.join(name);
         match self.job.format {
             TileFormat::Png => {
-                let options = PngOptions::default().holes(stitch::Holes::Transparent);
+                // Nothing but `rect` is looked at, and transparent holes would add a channel to one picture or both.
+                let options = PngOptions::default().holes(stitch::Holes::Hatched);
                 stitch::png(&moved, whole.size(), &out, &options)?;
                 png_pixels(&out, inner)
             }

@@ -285,6 +285,66 @@ fn verify_counts_what_was_changed_by_hand() {
     assert!(ended.stdout.starts_with("10 of 57600 pixels differ"), "{}", ended.stdout);
 }
 
+/// Blender calls some handlers at no frame that it renders; here settings change from tile to tile.
+#[test]
+fn scripts_that_follow_changes_follow_none_of_a_tile() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let blend = world.at("s.blend");
+    let script = format!(
+        "import bpy\n\
+         text = bpy.data.texts.new('follow.py')\n\
+         text.use_module = True\n\
+         text.write('import bpy\\n\\\n\
+         @bpy.app.handlers.persistent\\n\\\n\
+         def follow(scene, depsgraph=None):\\n\\\n\
+         \u{20}   for thing in scene.objects:\\n\\\n\
+         \u{20}       if thing.type == \"MESH\": thing.location.x = scene.frame_current * 0.3\\n\\\n\
+         bpy.app.handlers.depsgraph_update_post.append(follow)\\n')\n\
+         bpy.ops.wm.save_as_mainfile(filepath={:?})",
+        blend.display().to_string()
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&blender.program);
+        let out = command.args(["-b", "--factory-startup", "-noaudio"]).args(arguments).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    };
+    run(&[&scene("plain").display().to_string(), "--python-expr", &script]);
+    let (file, whole) = (blend.display().to_string(), world.at("w####").display().to_string());
+    run(&["--enable-autoexec", &file, "-o", &whole, "-f", "3"]);
+    let node = format!("local,blender={}", blender.program.display());
+    let words =
+        ["render", &file, "--frame", "3", "--tiles", "4", "--allow-scripts", "-o", "s.png", "--node", &node];
+    world.run(words).expect(0);
+    assert_same(&world.at("s.png"), &world.at("w0003.png"));
+}
+
+/// Blender converts the colours of a column of single pixels another way: in 16 bits that shows.
+#[test]
+fn the_narrowest_tiles_are_exact_in_sixteen_bits() {
+    let (world, blender) = (World::new(), Blender::newest());
+    let blend = blender.feature("png16_plain", &world.at("s.blend"));
+    let (node, shown) = (format!("local,blender={}", blender.program.display()), blend.display().to_string());
+    let words = ["render", &shown, "--frame", "1", "--tile-size", "1x400", "-o", "n.png", "--node", &node];
+    let ended = world.run(words.into_iter().chain(["-v"])).expect(0);
+    assert!(ended.stderr.contains("png tiles"), "{}", ended.stderr);
+    assert_same(&world.at("n.png"), &blender.reference(&blend).png());
+}
+
+/// Tiles without an alpha channel, whose edges the check's places do not keep to.
+#[test]
+fn verify_knows_pictures_without_alpha() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let node = format!("local,blender={}", blender.program.display());
+    for name in ["plain", "png_grey"] {
+        let blend = blender.feature(name, &world.at(&format!("{name}.blend"))).display().to_string();
+        let out = format!("{name}.png");
+        let words = ["render", &blend, "--frame", "1", "--tiles", "6", "-o", &out, "--keep", "--node", &node];
+        world.run(words).expect(0);
+        let ended = world.run(["verify", &out, "--node", &node]).expect(0);
+        assert!(ended.stdout.starts_with("0 of "), "{}", ended.stdout);
+    }
+}
+
 #[test]
 fn a_map_of_the_uneven_scene_shows_where_it_is_hot() {
     let (world, blender) = (World::new(), Blender::of_the_tests());

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::NodeSpec;
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 36] = [
+pub(super) const WORKER: [(&str, &str); 37] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("blend_name.py", include_str!("worker/blend_name.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
@@ -20,6 +20,7 @@ pub(super) const WORKER: [(&str, &str); 36] = [
     ("film.py", include_str!("worker/film.py")),
     ("finish.py", include_str!("worker/finish.py")),
     ("geometry_nodes.py", include_str!("worker/geometry_nodes.py")),
+    ("handlers.py", include_str!("worker/handlers.py")),
     ("identity.py", include_str!("worker/identity.py")),
     ("locks.py", include_str!("worker/locks.py")),
     ("names.py", include_str!("worker/names.py")),

@@ -249,8 +249,13 @@ pub(super) fn piece_of(name: &str) -> Option<Piece> {
     Some(Piece { id: u64::MAX, picture: picture.parse().ok()?, region })
 }
 
+/// What is rendered for a tile, with the overlap; no line of single pixels, whose colours Blender converts another way
+/// than those of wider pictures, which shows in the last bit of 16.
+///
 /// Overlap stops at the region that the file itself renders: Blender looks no further there either.
 pub(super) fn grown_within(region: Rect, overlap: Overlap, bounds: Rect) -> Rect {
+    let narrow = region.width().min(region.height()) == 1;
+    let overlap = Overlap(overlap.0.max(u32::from(narrow)));
     let end = Frame::new(bounds.right(), bounds.bottom());
     end.ok().and_then(|frame| region.grown(overlap, frame).intersection(bounds)).unwrap_or(region)
 }
@@ -269,6 +274,18 @@ mod tests {
         let of = |dir: &str| spool_of(&identity, Path::new(dir));
         assert_eq!(of("/a/still.tiles"), of("/a/still.tiles"));
         assert_ne!(of("/a/still.tiles"), of("/tmp/plan"), "a plan must not remove what a render left there");
+    }
+
+    #[test]
+    fn no_tile_is_rendered_as_a_line() {
+        let bounds = Rect::new(2, 2, 20, 10).unwrap();
+        let of = |x, y, w, h| grown_within(Rect::new(x, y, w, h).unwrap(), Overlap(0), bounds);
+        assert_eq!(of(5, 2, 1, 10), Rect::new(4, 2, 3, 10).unwrap());
+        assert_eq!(of(2, 3, 20, 1), Rect::new(2, 2, 20, 3).unwrap());
+        assert_eq!(of(2, 2, 1, 10), Rect::new(2, 2, 2, 10).unwrap());
+        assert_eq!(of(4, 2, 2, 2), Rect::new(4, 2, 2, 2).unwrap());
+        let line = Rect::new(2, 2, 1, 10).unwrap();
+        assert_eq!(grown_within(line, Overlap(0), line), line, "the frame itself is no wider");
     }
 
     #[test]

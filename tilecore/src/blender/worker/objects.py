@@ -19,7 +19,7 @@ def possible(scene):
 
 
 def instances(thing, seen):
-    """What an object may show instances of; of a collection only the first time."""
+    """What an object may show instances of, or materials; of a collection only the first time."""
     collections = [thing.instance_collection] if thing.instance_type == "COLLECTION" else []
     if thing.instance_type in {"VERTS", "FACES"}:
         yield from thing.children
@@ -32,6 +32,11 @@ def instances(thing, seen):
         if collection is not None and collection not in seen:
             seen.add(collection)
             yield from (each for each in collection.all_objects if not is_hidden(each))
+    # A cutter brings its materials along, hidden or not: from 5.2 on by default.
+    for modifier in thing.modifiers:
+        if modifier.type == "BOOLEAN":
+            yield from [modifier.object] if modifier.object is not None else []
+            yield from modifier.collection.all_objects if modifier.collection is not None else []
 
 
 def is_hidden(thing):

@@ -14,6 +14,7 @@ import counts
 import devices
 import files_of_scene
 import finish
+import handlers
 import identity
 import needs
 import png_text
@@ -39,6 +40,8 @@ class Stage:
         self.path = None
         #: The path of the .blend where it was made.
         self.blend = None
+        #: What is to be said about its scripts.
+        self.remark = None
         self.tree = None
         self.rendering = None
         self.unwanted = None
@@ -77,6 +80,7 @@ class Stage:
         return {"seconds": time.perf_counter() - started}
 
     def load(self, path, request):
+        before = handlers.known()
         try:
             bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=bool(request.get("scripts")))
         except RuntimeError as e:
@@ -85,6 +89,8 @@ class Stage:
             raise Refused("unreadable", reason.removeprefix("Error: ").strip())
         if not bpy.data.filepath:
             raise Refused("unreadable", "Blender did not open the file")
+        handlers.take_out()
+        self.remark = handlers.remark(before)
 
     def do_devices(self, request):
         """The devices here, and why the one that is to be tried does not work."""
@@ -138,6 +144,7 @@ class Stage:
         if picture.get("frame") is not None and picture["frame"] != scene.frame_current:
             scene.frame_set(picture["frame"])
         facts["needs"] = needs.needs(scene, passes=bool(picture.get("passes")))
+        facts["needs"]["notes"] += [self.remark] if self.remark else []
         own.put_back(scene)
         if cycles:
             cycles.samples = facts["samples"]
