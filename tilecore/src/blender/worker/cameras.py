@@ -1,5 +1,7 @@
 """Through which camera a scene is seen: its own, those that its timeline markers bring in, or one that is asked for."""
 
+import bpy
+
 import identity
 from wire import Refused
 
@@ -25,6 +27,12 @@ def choose(scene, name):
     for marker in scene.timeline_markers:
         marker.camera = None
     scene.camera = camera
+
+
+def stand_in(scene):
+    """Gives a scene without a camera one, for a render that nobody sees."""
+    name = "tilectl camera"
+    scene.camera = bpy.data.objects.get((name, None)) or bpy.data.objects.new(name, bpy.data.cameras.new(name))
 
 
 class Own:

@@ -97,6 +97,8 @@ class Stage:
         render.use_persistent_data = False
         render.use_single_layer = False
         render.use_overwrite, render.use_placeholder = True, False
+        if hasattr(render, "save_output"):
+            render.save_output = True
         if compat.compositor_is_a_group() and copy.compositing_node_group is not None:
             copy.compositing_node_group = copy.compositing_node_group.copy()
             self.trees.append(copy.compositing_node_group)

@@ -134,6 +134,8 @@ def why_whole(scene, own, sources, pictures):
         if cycles.time_limit > 0:
             return (f"the scene {picture.name!r} has a time limit of {cycles.time_limit:g} s for rendering, "
                     "and a clock ends every tile at another number of samples")
+        if getattr(cycles, "use_pixel_jitter", False):
+            return (f"pixel jitter is on in the scene {picture.name!r}, and tiles are not offset as the whole frame is")
         inexact = inexact_denoising(picture) or inexact_volume(picture)
         if inexact:
             return inexact
@@ -252,6 +254,8 @@ def remarks(scene, own, pictures):
     found = []
     if own["image"]["file_format"] in compat.MOVIES:
         found.append("The output format of the scene is a movie; the frame is written as PNG.")
+    if not getattr(scene.render, "save_output", True):
+        found.append("The scene does not save its picture, only File Output nodes write; here it is written too.")
     if own["render"]["use_stamp"]:
         when = [words for name, words in STAMPED.items() if own["render"].get(name)]
         if when:

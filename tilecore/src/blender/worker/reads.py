@@ -61,6 +61,13 @@ def composite(scene, switched_on, found, **picture):
             found.add(other, **frame, **size_in(scene, other))
 
 
+def is_unseen(scene, own):
+    """Whether strips make the picture and show nothing of the scene's own render, which then needs no camera."""
+    found = pictures(scene, own)
+    key = identity.key(scene, bpy.data.scenes)
+    return found.sequencer and all(each["scene"] != key for each in found.pictures)
+
+
 def certainly_renders(main, scene):
     """Whether a render of `main` certainly renders `scene`. Strips may hide one another, and what only nodes in groups
     or muted nodes read, some versions do not render."""

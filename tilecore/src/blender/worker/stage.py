@@ -197,7 +197,9 @@ class Stage:
         if picture.get("camera"):
             cameras.choose(scene, picture["camera"])
         if scene.camera is None and not finishing:
-            raise Refused("no_camera", f"the scene {scene.name!r} has no camera to render through")
+            if not reads.is_unseen(scene, tiles.settings(scene)):
+                raise Refused("no_camera", f"the scene {scene.name!r} has no camera to render through")
+            cameras.stand_in(scene)
         tiles.configure(scene, picture["format"], picture.get("whole", False))
         self.effective = self.read_back(scene)
         self.picture = picture
