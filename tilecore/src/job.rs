@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::blender::TileFormat;
+use crate::environment::JobEnvironment;
 use crate::error::{Error, IoContext, Result};
 use crate::frames::Frames;
 use crate::geometry::{Frame, Rect};
@@ -209,6 +210,9 @@ pub struct Identity {
     /// Whether Cycles rendered it in one piece and denoised it itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
+    /// What else than the files decided what the pixels are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<JobEnvironment>,
     /// All shots, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shots: Vec<ShotIdentity>,
@@ -286,6 +290,9 @@ impl Identity {
             }
         };
         compare("the running of scripts", self.scripts.to_string(), now.scripts.to_string());
+        if let (Some(before), Some(now)) = (&self.environment, &now.environment) {
+            changes.extend(before.changes(now));
+        }
         changes
     }
 }

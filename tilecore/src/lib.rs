@@ -2,7 +2,7 @@
 //!
 //! A tile's way through the system: [`geometry`] says where it is, [`job`] what it is a tile of ([`frames`] which ones, [`naming`] what their files
 //! are called), [`node`] is the place
-//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`mod@bench`] remembers how
+//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`environment`] is what else counts; [`mod@bench`] remembers how
 //! fast a node was, [`plan`] cuts the frame,
 //! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
 //! all. [`render`] is where it all comes together; it tells what happens as [`events`]. A program that wants a picture
@@ -14,6 +14,7 @@ pub mod check;
 pub mod config;
 pub mod discovery;
 pub mod dispatch;
+pub mod environment;
 pub mod error;
 pub mod events;
 pub mod farm;

@@ -60,7 +60,7 @@ impl Bench {
             fs::write(&path, noise(*size, n as u64 + 1)).unwrap();
             InputPath::of(&path).unwrap()
         });
-        Inputs { files: files.collect(), remap: Vec::new() }
+        Inputs { files: files.collect(), ..Inputs::default() }
     }
 
     /// Where the store keeps a file.
@@ -284,7 +284,7 @@ fn scene(place: &Bench) -> Inputs {
     let blend = place.at("files/plain.blend");
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scenes/plain.blend");
     fs::copy(from, &blend).unwrap();
-    Inputs { files: vec![InputPath::of(&blend).unwrap()], remap: Vec::new() }
+    Inputs { files: vec![InputPath::of(&blend).unwrap()], ..Inputs::default() }
 }
 
 #[test]

@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 
-use crate::node::NodeSpec;
+use crate::node::{NodeSpec, Place};
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 37] = [
+pub(super) const WORKER: [(&str, &str); 41] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("blend_name.py", include_str!("worker/blend_name.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
+    ("colour.py", include_str!("worker/colour.py")),
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
     ("develop.py", include_str!("worker/develop.py")),
     ("devices.py", include_str!("worker/devices.py")),
+    ("environment.py", include_str!("worker/environment.py")),
     ("exr_header.py", include_str!("worker/exr_header.py")),
     ("exr_pixels.py", include_str!("worker/exr_pixels.py")),
     ("extent.py", include_str!("worker/extent.py")),
@@ -29,6 +31,7 @@ pub(super) const WORKER: [(&str, &str); 37] = [
     ("outputs.py", include_str!("worker/outputs.py")),
     ("png_text.py", include_str!("worker/png_text.py")),
     ("progress.py", include_str!("worker/progress.py")),
+    ("project.py", include_str!("worker/project.py")),
     ("reads.py", include_str!("worker/reads.py")),
     ("references.py", include_str!("worker/references.py")),
     ("resync.py", include_str!("worker/resync.py")),
@@ -36,6 +39,7 @@ pub(super) const WORKER: [(&str, &str); 37] = [
     ("stage.py", include_str!("worker/stage.py")),
     ("stitched.py", include_str!("worker/stitched.py")),
     ("store.py", include_str!("worker/store.py")),
+    ("texture_cache.py", include_str!("worker/texture_cache.py")),
     ("tiles.py", include_str!("worker/tiles.py")),
     ("timing.py", include_str!("worker/timing.py")),
     ("trees.py", include_str!("worker/trees.py")),
@@ -70,6 +74,11 @@ pub(super) fn script(spec: &NodeSpec, mark: &str, run: &str) -> String {
     let _ = writeln!(text, "NICE={}", spec.nice.map_or(String::new(), |n| n.to_string()));
     let scratch = ["TMPDIR", "TMP", "TEMP"].iter().find_map(|name| spec.env.get(*name));
     let _ = writeln!(text, "SCRATCH={}", quote(scratch.map_or("", String::as_str)));
+    // The colours of a picture are those of the machine that it is rendered for: this one, unless the user says otherwise.
+    let elsewhere = spec.place != Place::Local;
+    let _ = writeln!(text, "ELSEWHERE={}", if elsewhere { "yes" } else { "" });
+    let _ =
+        writeln!(text, "OWN_OCIO={}", if elsewhere && !spec.env.contains_key("OCIO") { "" } else { "yes" });
     for (name, value) in &spec.env {
         let _ = writeln!(text, "{name}={}; export {name}", quote(value));
     }
@@ -88,7 +97,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::node::Place;
 
     #[test]
     fn quoting_leaves_nothing_special() {

@@ -1,7 +1,7 @@
-# Runs in /bin/sh on the node, after lines that set: MARK CACHE RUN BLENDER NICE SCRATCH, export the user's
-# variables, and define the function unpack, which writes the worker's files into the current directory. All of it is
-# one compound command, so that the shell has read it whole before anything else reads standard input. Finds Blender,
-# starts it as a warm worker, and makes sure that nothing of it is left when the controller goes away.
+# Runs in /bin/sh on the node, after lines that set: MARK CACHE RUN BLENDER NICE SCRATCH ELSEWHERE OWN_OCIO, export the
+# user's variables, and define the function unpack, which writes the worker's files into the current directory. All of
+# it is one compound command, so that the shell has read it whole before anything else reads standard input. Finds
+# Blender, starts it as a warm worker, and makes sure that nothing of it is left when the controller goes away.
 LC_ALL=C
 export LC_ALL
 umask 077
@@ -107,6 +107,18 @@ if [ -z "$SCRATCH" ]; then
     TMPDIR=$DIR/tmp TMP=$DIR/tmp TEMP=$DIR/tmp
     export TMPDIR TMP TEMP
     mkdir tmp || die no_cache "$CACHE: no space"
+fi
+# What this login has of its own changes colours, and runs scripts: the picture is the controller's.
+if [ -z "$OWN_OCIO" ]; then
+    TILECTL_OCIO_THERE=${OCIO:-}
+    export TILECTL_OCIO_THERE
+    unset OCIO OCIO_ACTIVE_DISPLAYS OCIO_ACTIVE_VIEWS OCIO_INACTIVE_COLORSPACES OCIO_OPTIMIZATION_FLAGS
+fi
+if [ -n "$ELSEWHERE" ]; then
+    unset BLENDER_USER_CONFIG BLENDER_USER_SCRIPTS BLENDER_USER_DATAFILES BLENDER_USER_EXTENSIONS
+    XDG_CONFIG_HOME=$DIR/config BLENDER_USER_RESOURCES=$DIR/config
+    export XDG_CONFIG_HOME BLENDER_USER_RESOURCES
+    mkdir config || die no_cache "$CACHE: no space"
 fi
 exec 3<&0
 "$@" <in 4>&1 >log 2>&1 3<&- &

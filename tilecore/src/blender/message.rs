@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::geometry::{Frame, Rect};
 
@@ -35,6 +36,20 @@ pub struct Hello {
     /// The cache directory.
     #[serde(default)]
     pub cache: String,
+    /// What else than the scene decides what its pixels are.
+    #[serde(default)]
+    pub environment: Environment,
+}
+
+/// What the worker answers when it has opened the scene.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Opened {
+    /// As in [`Hello`], with this scene open.
+    pub(crate) environment: Environment,
+    /// Displays, views, looks and colour spaces that the scene wants and that the colour configuration does not have, in
+    /// Blender's words.
+    pub(crate) lacked: Vec<String>,
 }
 
 /// Which picture of the file is rendered, and how: applied before each tile, read back after it.

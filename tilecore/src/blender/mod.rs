@@ -7,6 +7,7 @@ mod wire;
 mod worker;
 
 pub use fetch::Fetch;
+pub(crate) use message::Opened;
 pub use message::{
     Effective, Facts, Hello, Need, Needs, Picture, Reason, SceneBorder, Spooled, TileDone, TileFormat,
 };

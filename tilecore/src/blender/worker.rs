@@ -86,6 +86,17 @@ impl Worker {
         Ok(Booted { worker, hello, seconds: began.elapsed().as_secs_f64() })
     }
 
+    /// Has the worker begin anew as `request` says; its new first words are the answer.
+    pub(crate) fn restart(
+        &mut self,
+        request: Value,
+        blender: &str,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Hello> {
+        self.send("restart", request, &[])?;
+        self.first_words(blender, go_on)
+    }
+
     /// Waits for the script's own word `wanted` and gives back what follows it, or why there is none.
     fn shell_says(
         &mut self,
@@ -172,7 +183,11 @@ impl Worker {
                     for text in [&mut hello.version, &mut hello.hash] {
                         *text = printable(text, 60);
                     }
+                    hello.environment = hello.environment.tamed();
                     return Ok(hello);
+                }
+                Ok(Some(message)) if message.head.get("error").is_some() => {
+                    return Err(self.refusal(&message.head["error"]));
                 }
                 Ok(_) => {}
                 Err(e) => return Err(e.within(&failed).remedy(remedy).fatal()),
@@ -242,6 +257,11 @@ impl Worker {
                 .remedy("Choose another device=…; `tilectl nodes check` lists what the node has.")
                 .fatal(),
             "cancelled" => Error::interrupted(text),
+            "foreign_project" => Error::node(format!("node {node} cannot be used: {text}"))
+                .remedy(format!(
+                    "Blender would take that project for the scene's: give the node another cache directory, --node {node},cache=DIR."
+                ))
+                .fatal(),
             "corrupt" => Error::node(format!("node {node}: {text}")).remedy("It is sent again by itself."),
             _ => Error::render(format!("node {node}: {text}")).retryable(),
         }

@@ -5,6 +5,7 @@ use super::meeting::Meeting;
 use super::shot::Shot;
 use super::work::{self, Canvas, Work};
 use crate::blender::Effective;
+use crate::environment::JobEnvironment;
 use crate::error::Result;
 use crate::events::Event;
 use crate::geometry::Frame;
@@ -104,6 +105,7 @@ impl Control<'_, '_> {
             blender,
             hash,
             scripts: self.request.scripts,
+            environment: self.environment(),
             whole: self.meeting.canvases.iter().any(|c| c.picture.whole),
             shots: self.meeting.identities(),
         };
@@ -149,6 +151,20 @@ impl Control<'_, '_> {
         }
         self.warn_of_mixed_devices();
         Ok(())
+    }
+
+    /// What else decides what the pixels are: the same on all nodes, but for the processors where versions are mixed.
+    fn environment(&self) -> Option<JobEnvironment> {
+        let (_, environment) = self.meeting.scene_environment.as_ref()?;
+        let cpus = self.seats.iter().filter(|s| s.device == Device::Cpu && !self.request.mixed_versions);
+        let cpu = cpus.filter_map(|s| s.hello.as_ref()).map(|h| h.environment.cpu.clone()).next();
+        Some(JobEnvironment {
+            colour: environment.colour.clone(),
+            shown: environment.shown.clone(),
+            startup: environment.startup.clone(),
+            variables: environment.variables.clone(),
+            cpu: cpu.unwrap_or_default(),
+        })
     }
 
     /// F14: unlike devices are close, not equal.

@@ -8,14 +8,16 @@ use super::seat::{Seat, Stage};
 use super::shot::Shot;
 use super::slot::{AdoptOrder, Order, Report};
 use super::work::{self, Canvas, Work};
-use crate::blender::{Effective, Facts, Hello, Picture, TileDone, TileFormat};
+use crate::blender::{Effective, Facts, Hello, Opened, Picture, TileDone, TileFormat};
 use crate::dispatch::Input;
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::geometry::Overlap;
 use crate::job::Request;
+use crate::node::Device;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
-use crate::sync::{Inputs, Roots};
+use crate::sync::{Colour, Inputs, Roots};
 
 /// How long a scout may be silent until another slot looks too, seconds; the next one has twice that.
 const PATIENCE_S: f64 = 30.0;
@@ -46,6 +48,10 @@ pub(super) struct Meeting {
     pub(super) tiling: Tiling,
     /// Version and build hash that all slots must have.
     pub(super) blender: Option<(String, String)>,
+    /// The slot that looked at the scene, and what its Blender is like with the scene open.
+    pub(super) scene_environment: Option<(usize, Environment)>,
+    /// What the scene wants of the colour configuration in vain.
+    pub(super) lacked: Vec<String>,
     /// When the first slot was ready.
     pub(super) ready: Option<Instant>,
     /// Where the picture is costly, where that was measured.
@@ -60,6 +66,10 @@ impl Meeting {
     /// `here` says that all nodes are this machine: they can read all its files anyhow.
     pub(super) fn new(request: &Request, here: bool) -> Result<Self> {
         let inputs = Arc::new(Inputs::of_blend(&request.blend)?);
+        if !here {
+            // What is wrong with the configuration that OCIO names here is wrong for every node elsewhere.
+            Colour::here("")?;
+        }
         Ok(Self {
             roots: if here { Roots::anywhere() } else { Roots::of(inputs.blend(), &request.roots)? },
             here,
@@ -75,6 +85,8 @@ impl Meeting {
             overlap: Overlap(0),
             tiling: request.tiling,
             blender: None,
+            scene_environment: None,
+            lacked: Vec::new(),
             ready: None,
             map: None,
             scale: 1.0,
@@ -162,10 +174,10 @@ impl Control<'_, '_> {
     }
 
     pub(super) fn met_report(&mut self, slot: usize, report: Report) -> Result<()> {
-        let answer = matches!(report, Report::Opened(_) | Report::Surveyed(_) | Report::Looked(_));
+        let answer = matches!(report, Report::Opened(..) | Report::Surveyed(_) | Report::Looked(_));
         if answer
             && self.seats[slot].astray
-            && !self.back_from_astray(slot, matches!(report, Report::Opened(_)))
+            && !self.back_from_astray(slot, matches!(report, Report::Opened(..)))
         {
             return Ok(());
         }
@@ -187,7 +199,7 @@ impl Control<'_, '_> {
                 self.emit(Event::Reading { read, of });
                 Ok(())
             }
-            Report::Opened(seconds) => self.opened(slot, seconds),
+            Report::Opened(seconds, opened) => self.opened(slot, seconds, opened),
             Report::Surveyed(survey) => self.settle(slot, *survey),
             Report::Looked(facts) => self.looked(slot, *facts),
             Report::SetUp(effective) => self.set_up(slot, &effective),
@@ -233,6 +245,7 @@ impl Control<'_, '_> {
         let seat = &mut self.seats[slot];
         // How long a queue was says nothing about the next start.
         seat.start_s = if std::mem::take(&mut seat.queued) { 0.0 } else { seconds };
+        let ignored = hello.environment.ignored_ocio.clone();
         seat.hello = Some(hello);
         seat.astray = false;
         seat.stage = Stage::Waiting;
@@ -241,16 +254,86 @@ impl Control<'_, '_> {
             None => self.meeting.blender = Some(mine),
             Some(first) if *first != mine && !self.request.mixed_versions => {
                 let error = self.other_version(slot, first, &mine);
-                if !self.seats[slot].late && (self.work.is_none() || self.rendered == 0) {
-                    return Err(error);
-                }
-                self.seats[slot].trouble = Some(error.clone());
-                return self.feed(Input::Lost(slot, error.fatal()));
+                return self.odd_one_out(slot, error);
             }
             Some(_) => {}
         }
+        if let Some(error) = self.other_environment(slot) {
+            return self.odd_one_out(slot, error);
+        }
+        if !ignored.is_empty() {
+            let node = &self.seats[slot].name;
+            let text = format!(
+                "OCIO is set on {node} ({ignored}) and does not count there: the colours are those of this machine. env=OCIO:PATH chooses others."
+            );
+            self.emit(Event::Warning { text });
+        }
         self.advance();
         Ok(())
+    }
+
+    /// A slot whose tiles would not fit: refused before anything renders, done without afterwards.
+    fn odd_one_out(&mut self, slot: usize, error: Error) -> Result<()> {
+        if !self.seats[slot].late && (self.work.is_none() || self.rendered == 0) {
+            return Err(error);
+        }
+        self.seats[slot].trouble = Some(error.clone());
+        self.feed(Input::Lost(slot, error.fatal()))
+    }
+
+    /// What keeps the slot's tiles from fitting to those of the others, beside its Blender's version.
+    fn other_environment(&self, slot: usize) -> Option<Error> {
+        let mine = &self.seats[slot].hello.as_ref()?.environment;
+        let others = self.seats.iter().enumerate().filter(|(at, s)| *at != slot && s.stage != Stage::Off);
+        let mut others = others.filter_map(|(at, s)| Some((at, &s.hello.as_ref()?.environment)));
+        others.find_map(|(at, theirs)| self.differing(at, theirs, slot, mine))
+    }
+
+    /// Why tiles of the slots `first` and `slot` would not fit, whose Blenders are in these environments.
+    fn differing(
+        &self,
+        first: usize,
+        theirs: &Environment,
+        slot: usize,
+        mine: &Environment,
+    ) -> Option<Error> {
+        let (one, other) = (&self.seats[first], &self.seats[slot]);
+        let mixed = self.request.mixed_versions;
+        // Blenders of several versions bring colours and scripts of their own: that was accepted.
+        if mixed && one.blender() != other.blender() {
+            return None;
+        }
+        let cpu = one.device == Device::Cpu && other.device == Device::Cpu && !mixed;
+        let difference = theirs.difference(mine, cpu)?;
+        Some(
+            Error::input(format!(
+                "the nodes have different {}: {} has {}, {} has {}",
+                difference.words(),
+                one.name,
+                difference.mine,
+                other.name,
+                difference.others
+            ))
+            .remedy(difference.remedy()),
+        )
+    }
+
+    /// With the scene open the slot's Blender may use other colours than before, those of a project: what the slot that
+    /// looked at the scene had is what all must have. Says whether the slot goes on.
+    pub(super) fn opened_in(&mut self, slot: usize, opened: Opened) -> Result<bool> {
+        let environment =
+            self.seats[slot].hello.as_ref().map(|h| h.environment.with_scene(&opened.environment));
+        let Some(environment) = environment else { return Ok(true) };
+        let looks = !self.meeting.settled || self.meeting.scene_environment.is_none();
+        let Some((first, theirs)) = self.meeting.scene_environment.as_ref().filter(|_| !looks) else {
+            self.meeting.scene_environment = Some((slot, environment));
+            self.meeting.lacked = opened.lacked;
+            return Ok(true);
+        };
+        match self.differing(*first, theirs, slot, &environment) {
+            Some(error) => self.odd_one_out(slot, error).map(|()| false),
+            None => Ok(true),
+        }
     }
 
     fn other_version(&self, slot: usize, first: &(String, String), mine: &(String, String)) -> Error {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::control::Control;
 use super::seat::Stage;
 use super::slot::{FilesOrder, Order};
-use crate::blender::Facts;
+use crate::blender::{Facts, Opened};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::frames::Frames;
@@ -51,9 +51,12 @@ impl Control<'_, '_> {
         self.seats[slot].order(Order::Open(Arc::clone(&self.meeting.inputs), self.request.scripts));
     }
 
-    pub(super) fn opened(&mut self, slot: usize, seconds: f64) -> Result<()> {
+    pub(super) fn opened(&mut self, slot: usize, seconds: f64, opened: Opened) -> Result<()> {
         self.seats[slot].open_s = seconds;
         self.emit(Event::Opened { slot, seconds });
+        if !self.opened_in(slot, opened)? {
+            return Ok(());
+        }
         if !self.meeting.settled {
             self.seats[slot].stage = Stage::Looking;
             self.seats[slot].order(Order::Files(Box::new(FilesOrder {
@@ -96,6 +99,12 @@ impl Control<'_, '_> {
         }
         for text in survey.notes.into_iter().chain(sync::warnings(&survey.missing, &blend)) {
             self.emit(Event::Warning { text });
+        }
+        for text in std::mem::take(&mut self.meeting.lacked) {
+            let text = crate::blender::printable(&text, 300);
+            self.emit(Event::Warning {
+                text: format!("The colour configuration lacks something that the scene wants. {text}"),
+            });
         }
         self.meeting.settled = true;
         self.look(slot)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::slot::{AdoptOrder, FilesOrder, FinishOrder, FinishedFile, Order, Report, Slot, Tile};
 use super::{arrival, work};
-use crate::blender::{Fetch, Message, Picture, Spooled, TileDone, Worker};
+use crate::blender::{Fetch, Message, Opened, Picture, Spooled, TileDone, Worker};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::geometry::{Border, Frame, Rect};
 use crate::sync::{self, Hashes, Inputs, Survey};
@@ -241,7 +241,9 @@ impl<'a> Session<'a> {
                 self.end = Some(End::Stopped);
                 return Ok(());
             }
-            Order::Open(inputs, scripts) => self.open(&inputs, scripts).map(Report::Opened),
+            Order::Open(inputs, scripts) => {
+                self.open(&inputs, scripts).map(|(seconds, opened)| Report::Opened(seconds, opened))
+            }
             Order::Files(order) => self.survey(&order).map(|survey| Report::Surveyed(Box::new(survey))),
             Order::Look(picture) => self
                 .worker
@@ -270,7 +272,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn open(&mut self, inputs: &Inputs, scripts: bool) -> Result<f64> {
+    fn open(&mut self, inputs: &Inputs, scripts: bool) -> Result<(f64, Opened)> {
         let slot = self.slot;
         let began = Instant::now();
         let mut meter = Meter::default();
@@ -282,9 +284,10 @@ impl<'a> Session<'a> {
             }
             !slot.aborted()
         })?;
-        self.worker
-            .call::<Value>("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
-        Ok(began.elapsed().as_secs_f64())
+        let mut opened: Opened =
+            self.worker.call("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
+        opened.environment = opened.environment.tamed();
+        Ok((began.elapsed().as_secs_f64(), opened))
     }
 
     /// Asks Blender what the scene refers to, and finds and hashes that here.
@@ -414,7 +417,7 @@ impl<'a> Session<'a> {
             .collect::<Result<Vec<_>>>()?;
         let stitched: Vec<Value> =
             order.stitched.iter().zip(&files).map(|((scene, _), file)| json!([scene, file.sha256])).collect();
-        Inputs { files, remap: Vec::new() }.send(self.worker, &mut |_| !slot.aborted())?;
+        Inputs { files, ..Inputs::default() }.send(self.worker, &mut |_| !slot.aborted())?;
         let job = self.job();
         let request = json!({
             "picture": order.picture,

@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use super::session::{End, Session};
 use super::work::Canvas;
-use crate::blender::{Effective, Facts, Hello, Picture, Spooled, TileDone, Worker};
+use crate::blender::{Effective, Facts, Hello, Opened, Picture, Spooled, TileDone, Worker};
 use crate::dispatch::Piece;
 use crate::error::{Error, Kind, Result};
 use crate::geometry::{Frame, Overlap, Rect};
-use crate::node::Node;
-use crate::sync::{Inputs, Roots, Survey};
+use crate::node::{Node, Place};
+use crate::sync::{Colour, Inputs, Roots, Survey};
 
 /// A shell that takes longer than this to start waits in a queue.
 const QUEUED: Duration = Duration::from_secs(3);
@@ -116,7 +116,7 @@ pub(super) enum Report {
     Sending(u64, u64, Option<f64>),
     /// Bytes of the scene's files read here to hash them, and bytes to read.
     Reading(u64, u64),
-    Opened(f64),
+    Opened(f64, Opened),
     Surveyed(Box<Survey>),
     Looked(Box<Facts>),
     SetUp(Box<Effective>),
@@ -197,6 +197,15 @@ impl Slot {
         let _ = self.reports.send((self.index, report));
     }
 
+    /// The colour configuration of Blender here, where the one on the node uses another and nobody has chosen that.
+    fn other_colour(&self, hello: &Hello) -> Result<Option<Colour>> {
+        let spec = self.node.spec();
+        if spec.place == Place::Local || spec.env.contains_key("OCIO") {
+            return Ok(None);
+        }
+        Ok(Colour::here(&hello.version)?.filter(|colour| colour.sha256 != hello.environment.colour))
+    }
+
     /// Waits, unless the slot is told to stop or everything ends meanwhile.
     fn pause(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
@@ -228,7 +237,23 @@ impl Slot {
         };
         let booted = Worker::start_in_queue(self.node.as_ref(), &run, None, &mut on_wait)?;
         let mut worker = booted.worker;
-        self.report(Report::Booted(booted.hello, booted.seconds));
+        let (mut hello, began) = (booted.hello, Instant::now());
+        if let Some(colour) = self.other_colour(&hello)? {
+            let mut go_on = || !self.aborted();
+            colour.inputs.send(&mut worker, &mut |_| !self.aborted())?;
+            let own = std::mem::take(&mut hello.environment.ignored_ocio);
+            hello = worker.restart(colour.restart_request(), &hello.blender, &mut go_on)?;
+            hello.environment.ignored_ocio = own;
+            if hello.environment.colour != colour.sha256 {
+                return Err(Error::node(format!(
+                    "Blender on node {} does not use the colour configuration that was sent to it",
+                    self.node.name()
+                ))
+                .remedy("Check that OCIO names a configuration that this Blender can read, or unset it.")
+                .fatal());
+            }
+        }
+        self.report(Report::Booted(hello, booted.seconds + began.elapsed().as_secs_f64()));
         Session::new(self, &mut worker).serve()
     }
 }

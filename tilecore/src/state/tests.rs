@@ -28,6 +28,7 @@ fn job() -> Identity {
         hash: "abc".into(),
         scripts: false,
         whole: false,
+        environment: None,
         shots: Vec::new(),
     }
 }

@@ -43,6 +43,11 @@ impl Stamp {
         }
     }
 
+    /// When it was last changed, seconds since 1970.
+    pub fn modified_s(&self) -> i64 {
+        self.modified.0
+    }
+
     /// The stamp of the file at `path` now.
     pub fn of(path: &Path) -> std::io::Result<Self> {
         Ok(Self::from(&std::fs::metadata(path)?))

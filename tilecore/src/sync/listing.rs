@@ -11,6 +11,12 @@ pub(crate) struct Listing {
     files: Vec<Entry>,
     #[serde(default)]
     notes: Vec<String>,
+    /// The version of the Blender that looks for cached textures, where it does (5.2 and newer).
+    #[serde(default)]
+    pub(super) texture_cache: Option<String>,
+    /// Whether that Blender knows projects (5.3 and newer).
+    #[serde(default)]
+    pub(super) projects: bool,
 }
 
 /// One reference as it travels: names as in [`super::names`].

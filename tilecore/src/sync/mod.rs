@@ -4,19 +4,24 @@
 //! on this machine is decided here: `names` reads a path as Blender does, `survey` finds the files, [`Roots`] says
 //! which may leave, `missing` puts in words what is not there, [`Hashes`] tells contents apart, `send` sends them.
 
+mod colour;
 mod hashes;
 mod listing;
 mod missing;
 mod names;
+mod preferences;
+mod project;
 mod roots;
 mod send;
 mod survey;
+mod texture_cache;
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub(crate) use colour::Colour;
 pub use hashes::{Hashed, Hashes, Stamp};
 pub use missing::{Missing, Why};
 pub(crate) use missing::{complaint, warnings};
@@ -24,6 +29,7 @@ pub use names::shown;
 pub use roots::Roots;
 pub use send::Progress;
 pub(crate) use survey::{Survey, survey};
+pub use texture_cache::TextureFolder;
 
 use crate::blender::Worker;
 use crate::error::{Error, Result, reason};
@@ -44,6 +50,8 @@ pub struct InputPath {
     pub sha256: String,
     /// What it looked like when it was hashed.
     pub stamp: Stamp,
+    /// SHA-256 of the file that it must be as old as on a node, too: a cached texture counts while it is.
+    pub as_old_as: Option<String>,
 }
 
 impl InputPath {
@@ -61,13 +69,18 @@ impl InputPath {
     }
 
     fn new(path: PathBuf, hashed: Hashed) -> Self {
-        Self { path, size: hashed.stamp.size, sha256: hashed.sha256, stamp: hashed.stamp }
+        Self { path, size: hashed.stamp.size, sha256: hashed.sha256, stamp: hashed.stamp, as_old_as: None }
     }
 
     /// Its place below the job's directory on a node, as names travel.
     fn place(&self) -> Vec<String> {
-        names::parts(names::bytes(&self.path)).iter().map(|part| names::to_wire(part)).collect()
+        place_of(&self.path)
     }
+}
+
+/// An absolute path's place below the job's directory on a node.
+fn place_of(path: &Path) -> Vec<String> {
+    names::parts(names::bytes(path)).iter().map(|part| names::to_wire(part)).collect()
 }
 
 /// Absolute and plain. Where `..` after a symbolic link leads elsewhere by name than on disk, the disk is right.
@@ -87,6 +100,8 @@ pub struct Inputs {
     pub files: Vec<InputPath>,
     /// References to rewrite once the file is open, as the worker takes them.
     pub remap: Vec<Value>,
+    /// Where Blender looks for cached textures, beside `blender_tx` in the folder of each.
+    pub textures: Option<TextureFolder>,
 }
 
 impl Inputs {
@@ -95,7 +110,7 @@ impl Inputs {
         let mut hashes = Hashes::open();
         let files = vec![InputPath::hashed(path, &mut hashes)?];
         hashes.save();
-        Ok(Self { files, remap: Vec::new() })
+        Ok(Self { files, ..Self::default() })
     }
 
     /// The .blend.
@@ -125,15 +140,29 @@ impl Inputs {
             hash.update((path.len() as u64).to_le_bytes());
             hash.update(path);
             hash.update(file.sha256.as_bytes());
+            if let Some(other) = &file.as_old_as {
+                hash.update(b"as old as");
+                hash.update(other.as_bytes());
+            }
         }
         crate::blender::hex(&hash.finalize())
     }
 
     /// The worker's request to lay them out and open the .blend.
     pub fn open_request(&self, scripts: bool) -> Value {
-        let files: Vec<Value> = self.files.iter().map(|f| json!([f.place(), f.sha256])).collect();
+        let entry = |f: &InputPath| match &f.as_old_as {
+            None => json!([f.place(), f.sha256]),
+            Some(other) => json!([f.place(), f.sha256, other]),
+        };
+        let files: Vec<Value> = self.files.iter().map(entry).collect();
         let main = self.files.first().map(InputPath::place).unwrap_or_default();
-        json!({"layout": self.layout(), "files": files, "main": main, "remap": self.remap, "scripts": scripts})
+        let mut request = json!({"layout": self.layout(), "files": files, "main": main, "remap": self.remap, "scripts": scripts});
+        match &self.textures {
+            Some(TextureFolder::Beside(name)) => request["texture_beside"] = json!(names::to_wire(name)),
+            Some(TextureFolder::At(path)) => request["texture_folder"] = json!(place_of(path)),
+            None => {}
+        }
+        request
     }
 
     /// Sends what the node does not have, and returns how many bytes that was.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::names::shown;
+use super::project::PROJECT;
 use crate::error::{Error, Result, reason};
 
 /// The directories that a project's files lie in, and files of it that lie elsewhere or are hidden.
@@ -52,8 +53,17 @@ impl Roots {
     }
 }
 
-/// Whether `real` is `place` or lies below it without being hidden there.
+/// Whether `real` is `place` or lies below it without being hidden there. What a Blender project is lies in a hidden
+/// folder and holds no secrets.
 fn shows(place: &Path, real: &Path) -> bool {
+    if real != place && real.ends_with(PROJECT) {
+        let top = real.parent().and_then(Path::parent);
+        return top.is_some_and(|top| top == place || shows(place, top)) || below(place, real);
+    }
+    below(place, real)
+}
+
+fn below(place: &Path, real: &Path) -> bool {
     real.strip_prefix(place)
         .is_ok_and(|below| !below.components().any(|c| c.as_os_str().as_encoded_bytes().starts_with(b".")))
 }

@@ -11,6 +11,7 @@ use super::listing::{Inside, Listing, Need, Reference};
 use super::missing::{Around, Missing, Why};
 use super::names::{self, normal, parts, resolve, to_wire};
 use super::roots::Roots;
+use super::texture_cache::{self, TextureFolder};
 use super::{InputPath, Inputs};
 use crate::error::{Error, Result, reason};
 
@@ -41,10 +42,14 @@ pub(crate) fn survey(
     hashes: &mut Hashes,
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Survey> {
+    let (textures, projects) = (listing.texture_cache.clone(), listing.projects);
     let (references, notes) = listing.read()?;
     let mut search = Search::new(roots);
     for reference in &references {
         search.follow(reference)?;
+    }
+    if projects {
+        search.project(before.blend())?;
     }
     let Search { files, remap, mut missing, .. } = search;
     let blend = before.files.first().cloned();
@@ -65,8 +70,22 @@ pub(crate) fn survey(
             (Err(_), None) => {}
         }
     }
-    let inputs = Inputs { files: found, remap };
-    let grew = inputs.files != before.files || inputs.remap != before.remap;
+    let folder = textures.as_deref().and_then(TextureFolder::preferred);
+    if textures.is_some() {
+        let cached = texture_cache::of(found.get(1..).unwrap_or_default(), folder.as_ref());
+        let (sent, kept): (Vec<_>, Vec<_>) =
+            cached.into_iter().partition(|(path, _)| look(path, roots).is_ok());
+        missing.extend(kept.into_iter().filter_map(|(path, _)| {
+            let (what, blend) =
+                ("a cached texture that Blender uses here".to_owned(), before.blend().to_owned());
+            look(&path, roots).err().map(|why| Missing { path, what, blend, why })
+        }));
+        let cached = texture_cache::hashed(&sent, hashes, progress)?;
+        found.extend(cached);
+    }
+    let inputs = Inputs { files: found, remap, textures: folder };
+    let grew =
+        inputs.files != before.files || inputs.remap != before.remap || inputs.textures != before.textures;
     Ok(Survey { inputs, grew, missing, notes })
 }
 
@@ -123,6 +142,22 @@ impl<'a> Search<'a> {
             self.inside(&target.path, inside, reference)?;
         }
         Ok(())
+    }
+
+    /// The project that the scene lies in.
+    fn project(&mut self, blend: &Path) -> Result<()> {
+        let reference = Reference {
+            what: "the Blender project that it lies in".to_owned(),
+            blend: names::bytes(blend).to_vec(),
+            raw: Vec::new(),
+            need: Need::Must,
+            files: Vec::new(),
+            like: None,
+            inside: None,
+        };
+        super::project::files(blend)?
+            .into_iter()
+            .try_for_each(|file| self.take(names::bytes(&file).to_vec(), &reference))
     }
 
     /// One file that is referred to by name.
@@ -279,7 +314,7 @@ mod tests {
         }
 
         fn before(&self) -> Inputs {
-            Inputs { files: vec![InputPath::of(&self.at(b"shot/a.blend")).unwrap()], remap: Vec::new() }
+            Inputs { files: vec![InputPath::of(&self.at(b"shot/a.blend")).unwrap()], ..Inputs::default() }
         }
 
         fn roots(&self, more: &[&[u8]]) -> Roots {

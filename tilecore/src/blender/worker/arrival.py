@@ -207,19 +207,22 @@ class Seals:
         while True:
             path, digest = self.waiting.get()
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    if self.stamps.written(digest, os.fstat(fd)):
-                        continue
-                    os.fsync(fd)
-                    with self.stamps.lock:
-                        # Nobody wrote to it since it was known to be right.
-                        if self.stamps.trusted(digest, os.fstat(fd)):
-                            os.utime(fd, ns=(time.time_ns(), seal_of(digest)))
-                            now = os.fstat(fd)
-                            self.stamps.seen[digest] = look(now)
-                            self.stamps.keep(digest, now)
-                finally:
-                    os.close(fd)
+                self.seal(path, digest)
             except OSError:
                 continue  # Unsealed it is read once more before it is used again.
+
+    def seal(self, path, digest):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if self.stamps.written(digest, os.fstat(fd)):
+                return
+            os.fsync(fd)
+            with self.stamps.lock:
+                # Nobody wrote to it since it was known to be right.
+                if self.stamps.trusted(digest, os.fstat(fd)):
+                    os.utime(fd, ns=(time.time_ns(), seal_of(digest)))
+                    now = os.fstat(fd)
+                    self.stamps.seen[digest] = look(now)
+                    self.stamps.keep(digest, now)
+        finally:
+            os.close(fd)

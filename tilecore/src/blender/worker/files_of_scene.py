@@ -10,6 +10,7 @@ import bpy
 
 import geometry_nodes
 import names
+import project
 from references import MAY, MUST, NOT, ORIGINAL, Reference, animates_frames, reachable, set_to, tree_of
 from usd_files import CHANGED, USD, UsdFiles
 
@@ -267,7 +268,7 @@ class Walk:
     def bakes(self, what, thing, modifier):
         for holder, attribute in [(modifier, "simulation_bake_directory"), (modifier, "bake_directory"),
                                   *((bake, "directory") for bake in getattr(modifier, "bakes", ()))]:
-            folder = getattr(holder, attribute, "")
+            folder = project.expanded(getattr(holder, attribute, ""), self.here)
             if folder:
                 self.add(what, thing, folder, MAY, set_to(holder, attribute), lambda _: [], below=(None, [".json", ".blob"]))
         if getattr(modifier, "bakes", ()):

@@ -1,6 +1,7 @@
 """What happens to the scene: open, look, set up a picture, render a tile, probe, finish. Main thread only."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -9,21 +10,28 @@ import time
 import bpy
 
 import cameras
+import colour
 import compat
 import counts
 import devices
+import environment
 import files_of_scene
 import finish
 import handlers
 import identity
+import names
 import needs
 import png_text
 import progress
+import project
 import reads
 import resync
 import store
+import texture_cache
 import tiles
 import timing
+from locks import Held
+from trees import Trees
 from wire import Refused
 
 
@@ -43,11 +51,18 @@ class Stage:
         #: What is to be said about its scripts.
         self.remark = None
         self.tree = None
+        #: Whether cached textures came with the scene.
+        self.cached = False
         self.rendering = None
         self.unwanted = None
         self.breaks = 0
         self.resync = resync.Resync()
         self.log = progress.Log(os.environ.get("TILECTL_LOG"))
+        #: The tree of a colour configuration that was sent: Blender reads from it as long as it runs.
+        self.colour = Held()
+        if os.environ.get("TILECTL_COLOUR"):
+            self.colour.take(os.environ["TILECTL_COLOUR"])
+            self.colour.share()
 
     def hello(self):
         build = bpy.app.build_hash
@@ -62,7 +77,24 @@ class Stage:
             "time": time.time(),
             "host": os.uname().nodename if hasattr(os, "uname") else "",
             "system": sys.platform,
+            "environment": environment.at_start(),
         }
+
+    def do_restart(self, request):
+        """Begins anew, in this same process, with the colour configuration that was sent: Blender reads it only when it
+        starts. The next hello is the answer."""
+        if "files" in request:
+            trees = Trees(self.files)
+            os.environ["TILECTL_COLOUR"] = trees.lay_out(request["layout"], request["files"])
+            os.environ["OCIO"] = trees.place(os.environ["TILECTL_COLOUR"], request["main"])
+        else:
+            os.environ["OCIO"] = request["built_in"]
+        for name, value in request["variables"]:
+            os.environ[store.checked(store.TOKEN, name, "variable")] = str(value)
+        own = bool(bpy.app.binary_path)
+        program = bpy.app.binary_path if own else sys.executable
+        shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
+        os.execv(program, [program, *(sys.argv if own else sys.orig_argv)[1:]])
 
     # Opening and looking
 
@@ -72,12 +104,24 @@ class Stage:
         path = self.files.trees.place(self.tree, request["main"])
         self.picture = None
         self.own = {}
+        texture_cache.choose(self.texture_folder(request))
+        self.cached = any(len(entry) > 2 for entry in request["files"])
         started = time.perf_counter()
+        self.log.begin(None)
         self.load(path, request)
+        lacked = colour.lacked(self.log.said())
+        self.log.end()
+        project.check(self.tree)
         files_of_scene.remap(self.tree, request.get("remap", []))
         self.path = path
         self.blend = "/" + "/".join(self.files.trees.parts(request["main"]))
-        return {"seconds": time.perf_counter() - started}
+        return {"seconds": time.perf_counter() - started, "environment": environment.fingerprint(), "lacked": lacked}
+
+    def texture_folder(self, request):
+        """The folder of the artist's preferences for cached textures: absolute ones are mirrored like all paths."""
+        if request.get("texture_folder"):
+            return self.files.trees.place(self.tree, request["texture_folder"])
+        return names.from_wire(request.get("texture_beside") or "")
 
     def load(self, path, request):
         before = handlers.known()
@@ -100,14 +144,14 @@ class Stage:
         """Every file that rendering these frames of these scenes reads, as it stands in the .blend. Without frames:
         those of the scene."""
         scenes = [self.scene_of({"scene": name}) for name in request.get("scenes") or [None]]
-        listed = {"files": [], "notes": []}
+        listed = {"files": [], "notes": [], "texture_cache": texture_cache.version_wanted(scenes), "projects": project.known()}
         for scene in scenes:
             asked = request.get("frames")
             if asked is None:
                 asked = list(range(scene.frame_start, scene.frame_end + 1, max(1, scene.frame_step)))[:MOST_FRAMES]
             found = files_of_scene.listing(self.tree, scene, asked)
-            for key, entries in listed.items():
-                entries += [entry for entry in found[key] if entry not in entries]
+            for key in ("files", "notes"):
+                listed[key] += [entry for entry in found[key] if entry not in listed[key]]
         return listed
 
     def do_look(self, request):
@@ -131,7 +175,7 @@ class Stage:
             "samples": int(cycles.samples) if cycles else 0,
             "seed": int(cycles.seed) if cycles else 0,
             "border": self.border_of(r),
-            "path": r.filepath,
+            "path": project.expanded(r.filepath, self.here),
             "format": image.file_format,
             "views": [view.file_suffix for view in reads.active_views(scene)] if r.use_multiview else [],
             "color_mode": image.color_mode,
@@ -145,10 +189,15 @@ class Stage:
             scene.frame_set(picture["frame"])
         facts["needs"] = needs.needs(scene, passes=bool(picture.get("passes")))
         facts["needs"]["notes"] += [self.remark] if self.remark else []
+        facts["needs"]["whole"] = facts["needs"].get("whole") or texture_cache.bars_tiles(scene, self.cached)
         own.put_back(scene)
         if cycles:
             cycles.samples = facts["samples"]
         return facts
+
+    def here(self, path):
+        """A path on this node as the controller knows it."""
+        return path.removeprefix(self.tree) if self.tree and path.startswith(self.tree + "/") else path
 
     @staticmethod
     def border_of(r):

@@ -24,15 +24,19 @@ class Trees:
         self.copies = {}
 
     def lay_out(self, layout, files):
-        """Links `files`, a list of [path parts, digest], below trees/`layout`; answers with that directory."""
+        """Links `files`, a list of [path parts, digest], below trees/`layout`; answers with that directory.
+
+        A third item is the digest of another file: this one gets the same time of last change, and is a copy for that.
+        """
         root = os.path.join(self.root, checked(DIGEST, layout, "layout"))
         folders, wanted = {root}, {}
-        for parts, digest in files:
+        for parts, digest, *as_old_as in files:
             folder = root
             for name in self.parts(parts)[:-1]:
                 folder = os.path.join(folder, name)
                 folders.add(folder)
-            wanted[self.place(root, parts)] = checked(DIGEST, digest, "SHA-256")
+            digests = [checked(DIGEST, d, "SHA-256") for d in (digest, *as_old_as)]
+            wanted[self.place(root, parts)] = digests[0], digests[-1] if as_old_as else None
         self.fill(root, folders, wanted)
         while not self.held.share():
             self.fill(root, folders, wanted)
@@ -45,11 +49,16 @@ class Trees:
             self.real_folder(folder)
         if alone:
             self.clear(root, folders, wanted)
-        for target, digest in wanted.items():
-            self.link(digest, target)
+        for target, (digest, as_old_as) in wanted.items():
+            if as_old_as is None:
+                self.link(digest, target)
+        for target, (digest, as_old_as) in wanted.items():
+            if as_old_as is not None:
+                self.store.sealed(as_old_as)
+                self.link(digest, target, seal_of(as_old_as))
         if len({target.casefold() for target in wanted}) < len(wanted):
-            for target, digest in wanted.items():
-                if not self.same(digest, target):
+            for target, (digest, as_old_as) in wanted.items():
+                if not self.same(digest, target, as_old_as and seal_of(as_old_as)):
                     raise Refused("bad_request", f"this file system cannot tell {names.to_wire(target)!r} from a file "
                                   "whose name differs in case only")
         os.utime(root)
@@ -93,12 +102,13 @@ class Trees:
                 if path not in wanted or os.path.islink(path):
                     os.unlink(path)
 
-    def link(self, digest, target):
+    def link(self, digest, target, time_ns=None):
+        """Puts the stored file there: as a link, or as a copy that was last changed at `time_ns`."""
         source = self.store.path_of(digest)
         try:
             if not self.store.whole(digest, os.lstat(source).st_size):
                 raise Refused("corrupt", "a file in the cache was changed by somebody else")
-            if self.same(digest, target):
+            if self.same(digest, target, time_ns):
                 return
             fresh = os.path.join(self.root, self.store.run_name + ".new")
             if os.path.lexists(fresh):
@@ -108,7 +118,7 @@ class Trees:
             with stamps.lock:
                 before = os.lstat(source)
                 known = stamps.trusted(digest, before)
-                linked = self.linked(source, fresh)
+                linked = time_ns is None and self.linked(source, fresh)
                 if linked:
                     os.replace(fresh, target)
                     if os.path.lexists(fresh):
@@ -117,7 +127,7 @@ class Trees:
                         stamps.still(digest, before, source)
             if not linked:
                 shutil.copyfile(source, fresh)
-                os.utime(fresh, ns=(time.time_ns(), seal_of(digest)))
+                os.utime(fresh, ns=(time.time_ns(), time_ns or seal_of(digest)))
                 os.replace(fresh, target)
                 self.copies[target] = digest, look(os.lstat(target))
         except FileNotFoundError:
@@ -134,15 +144,16 @@ class Trees:
                 raise
             return False
 
-    def same(self, digest, target):
-        """Whether `target` is the stored file, or a copy of it."""
+    def same(self, digest, target, time_ns=None):
+        """Whether `target` is the stored file, or a copy of it that was last changed at `time_ns`."""
         try:
             there, stored = os.lstat(target), os.lstat(self.store.path_of(digest))
         except OSError:
             return False
         if os.path.samestat(there, stored):
-            return True
-        if not stat.S_ISREG(there.st_mode) or there.st_mtime_ns != seal_of(digest) or there.st_size != stored.st_size:
+            return time_ns is None
+        changed = time_ns or seal_of(digest)
+        if not stat.S_ISREG(there.st_mode) or there.st_mtime_ns != changed or there.st_size != stored.st_size:
             return False
         # A copy has no stamp that lasts: once in each worker it is read.
         if self.copies.get(target) != (digest, look(there)):
