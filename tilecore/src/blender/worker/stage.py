@@ -144,7 +144,7 @@ class Stage:
         """Every file that rendering these frames of these scenes reads, as it stands in the .blend. Without frames:
         those of the scene."""
         scenes = [self.scene_of({"scene": name}) for name in request.get("scenes") or [None]]
-        listed = {"files": [], "notes": [], "texture_cache": texture_cache.version_wanted(scenes), "projects": project.known()}
+        listed = {"files": [], "notes": [], "texture_cache": texture_cache.version_wanted(), "projects": project.known()}
         for scene in scenes:
             asked = request.get("frames")
             if asked is None:
@@ -189,7 +189,7 @@ class Stage:
             scene.frame_set(picture["frame"])
         facts["needs"] = needs.needs(scene, passes=bool(picture.get("passes")))
         facts["needs"]["notes"] += [self.remark] if self.remark else []
-        facts["needs"]["whole"] = facts["needs"].get("whole") or texture_cache.bars_tiles(scene, self.cached)
+        facts["needs"]["whole"] = facts["needs"].get("whole") or texture_cache.bars_tiles(self.cached)
         own.put_back(scene)
         if cycles:
             cycles.samples = facts["samples"]
