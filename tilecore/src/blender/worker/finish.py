@@ -97,6 +97,10 @@ class Stage:
         render.use_persistent_data = False
         render.use_single_layer = False
         render.use_overwrite, render.use_placeholder = True, False
+        if not compat.engine_is_cycles(copy):
+            # Frames are handed over in place of Cycles' own render only.
+            render.engine = "CYCLES"
+            copy.cycles.use_denoising = False
         if hasattr(render, "save_output"):
             render.save_output = True
         if compat.compositor_is_a_group() and copy.compositing_node_group is not None:
