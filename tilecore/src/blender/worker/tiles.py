@@ -48,7 +48,8 @@ def configure(scene, fmt, whole=False):
         image.compression = 15
     if compat.engine_is_cycles(scene):
         assign(scene.cycles, own["cycles"])
-        itself = whole and fmt == "exr"
+        # Without a denoiser only what nobody sees of a denoised scene gets as far as here.
+        itself = whole and fmt == "exr" and compat.has_denoiser()
         if not itself:
             scene.cycles.use_denoising = False
         for layer, mine in zip(scene.view_layers, own["layers"]):
