@@ -26,6 +26,7 @@ pub struct Error {
     remedy: Option<String>,
     retry: bool,
     log: Option<String>,
+    signal: Option<i32>,
 }
 
 /// Result with the library's [`Error`].
@@ -33,7 +34,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), remedy: None, retry: false, log: None }
+        Self { kind, message: message.into(), remedy: None, retry: false, log: None, signal: None }
     }
 
     /// Wrong usage, configuration or input.
@@ -83,6 +84,20 @@ impl Error {
         let log = log.into();
         self.log = (!log.trim().is_empty()).then_some(log);
         self
+    }
+
+    /// The process that failed was ended by this signal.
+    #[must_use]
+    pub fn by_signal(mut self, signal: i32) -> Self {
+        self.signal = Some(signal);
+        self
+    }
+
+    /// Whether the process that failed ended itself by a fault in it; nobody from outside had it end.
+    pub fn is_crash(&self) -> bool {
+        /// SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSEGV on any system; SIGBUS on Linux, SIGBUS elsewhere.
+        const FAULTS: [i32; 7] = [4, 5, 6, 8, 11, 7, 10];
+        self.signal.is_some_and(|signal| FAULTS.contains(&signal))
     }
 
     /// Puts `prefix: ` before the message.

@@ -2,7 +2,8 @@
 //!
 //! A tile's way through the system: [`geometry`] says where it is, [`job`] what it is a tile of ([`frames`] which ones, [`naming`] what their files
 //! are called), [`node`] is the place
-//! that renders it with the [`blender`] there, which has the scene's files from [`sync`]; [`environment`] is what else counts; [`mod@bench`] remembers how
+//! that renders it with the [`blender`] there, which has the scene's files from [`sync`] and is no older than what
+//! their [`header`] names; [`environment`] is what else counts; [`mod@bench`] remembers how
 //! fast a node was, [`plan`] cuts the frame,
 //! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
 //! all. [`render`] is where it all comes together; it tells what happens as [`events`]. A program that wants a picture
@@ -20,6 +21,7 @@ pub mod events;
 pub mod farm;
 pub mod frames;
 pub mod geometry;
+pub mod header;
 pub mod heatmap;
 pub mod hindsight;
 pub mod job;

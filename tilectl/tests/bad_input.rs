@@ -82,24 +82,6 @@ fn nodes_that_cannot_be_used() {
 }
 
 #[test]
-fn different_blenders_are_refused_by_name() {
-    let world = World::new();
-    let (one, other) = (Blender::of_the_tests(), Blender::newest());
-    let a = format!("local,name=old,blender={}", one.program.display());
-    let b = format!("local,name=new,blender={}", other.program.display());
-    let plain = scene("plain").display().to_string();
-    if one.version == other.version {
-        // The long run tests the newest Blender itself: then there is nothing to refuse.
-        world.run(["render", &plain, "--frame", "1", "--samples", "1", "--node", &a, "--node", &b]).expect(0);
-        return;
-    }
-    let words = ["render", &plain, "--frame", "1", "--node", &a, "--node", &b];
-    let ended = world.run(words).expect(2);
-    assert!(ended.stderr.contains("old has ") && ended.stderr.contains("new has "), "{}", ended.stderr);
-    assert!(ended.stderr.contains("--mixed-versions"), "{}", ended.stderr);
-}
-
-#[test]
 fn a_work_directory_of_another_job_is_refused_with_what_changed() {
     let world = World::new();
     let blender = format!("local,blender={}", Blender::of_the_tests().program.display());

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::{NodeSpec, Place};
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 41] = [
+pub(super) const WORKER: [(&str, &str); 45] = [
     ("arrival.py", include_str!("worker/arrival.py")),
     ("blend_name.py", include_str!("worker/blend_name.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
@@ -14,6 +14,7 @@ pub(super) const WORKER: [(&str, &str); 41] = [
     ("counts.py", include_str!("worker/counts.py")),
     ("develop.py", include_str!("worker/develop.py")),
     ("devices.py", include_str!("worker/devices.py")),
+    ("empty.py", include_str!("worker/empty.py")),
     ("environment.py", include_str!("worker/environment.py")),
     ("exr_header.py", include_str!("worker/exr_header.py")),
     ("exr_pixels.py", include_str!("worker/exr_pixels.py")),
@@ -36,6 +37,8 @@ pub(super) const WORKER: [(&str, &str); 41] = [
     ("references.py", include_str!("worker/references.py")),
     ("resync.py", include_str!("worker/resync.py")),
     ("room.py", include_str!("worker/room.py")),
+    ("scripted.py", include_str!("worker/scripted.py")),
+    ("simulations.py", include_str!("worker/simulations.py")),
     ("stage.py", include_str!("worker/stage.py")),
     ("stitched.py", include_str!("worker/stitched.py")),
     ("store.py", include_str!("worker/store.py")),
@@ -43,6 +46,7 @@ pub(super) const WORKER: [(&str, &str); 41] = [
     ("tiles.py", include_str!("worker/tiles.py")),
     ("timing.py", include_str!("worker/timing.py")),
     ("trees.py", include_str!("worker/trees.py")),
+    ("unread.py", include_str!("worker/unread.py")),
     ("usd_files.py", include_str!("worker/usd_files.py")),
     ("volumes.py", include_str!("worker/volumes.py")),
     ("wire.py", include_str!("worker/wire.py")),

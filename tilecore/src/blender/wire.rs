@@ -109,9 +109,13 @@ impl Wire {
             Some(code) => format!("ended with exit code {code}"),
             None => "ended".to_owned(),
         };
-        Error::node(format!("Blender {how}"))
+        let error = Error::node(format!("Blender {how}"))
             .remedy("Look at the end of its log; `tilectl nodes check` tries Blender on every node.")
-            .log(printable(&log, 4000))
+            .log(printable(&log, 4000));
+        match code {
+            Some(code @ 129..=192) => error.by_signal(code - 128),
+            _ => error,
+        }
     }
 
     /// How the login worked.

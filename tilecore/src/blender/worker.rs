@@ -234,7 +234,7 @@ impl Worker {
             return Some(Err(self.refusal(error)));
         }
         let ok = message.head.get("ok")?;
-        Some(T::deserialize(ok).map_err(|_| self.nonsense()))
+        Some(T::deserialize(ok).map_err(|e| self.nonsense().log(printable(&e.to_string(), 300))))
     }
 
     /// A refusal of the worker as an error, with what to do where the code says it.
@@ -262,6 +262,9 @@ impl Worker {
                     "Blender would take that project for the scene's: give the node another cache directory, --node {node},cache=DIR."
                 ))
                 .fatal(),
+            "fault" => Error::render(format!("node {node}: {text}"))
+                .remedy("Tell the makers of tilectl; the log of the node has the whole message.")
+                .retryable(),
             "corrupt" => Error::node(format!("node {node}: {text}")).remedy("It is sent again by itself."),
             _ => Error::render(format!("node {node}: {text}")).retryable(),
         }

@@ -355,6 +355,7 @@ impl<'a, 'b> Control<'a, 'b> {
     fn stored(&mut self, slot: usize, tile: &Tile, done: TileDone) -> Result<()> {
         let node = self.seats[slot].name.clone();
         self.seats[slot].losses = 0;
+        self.seats[slot].proven = true;
         let record = self.record(tile, node, &done)?;
         self.rendered += 1;
         self.files.insert(tile.piece.id, record.file);
@@ -392,6 +393,7 @@ impl<'a, 'b> Control<'a, 'b> {
     }
 
     fn lost(&mut self, slot: usize, error: Error) -> Result<()> {
+        let error = self.beyond_help(slot, error);
         if let Some(work) = self.work.as_mut() {
             let (node, reason) = (self.seats[slot].name.clone(), error.to_string());
             work.dir.append(&Record::Lost { node, reason, at: now() })?;
@@ -480,6 +482,10 @@ impl<'a, 'b> Control<'a, 'b> {
     pub(super) fn retire(&mut self, slot: usize, reason: String) {
         let remedy = self.trouble(slot).1;
         let seat = &mut self.seats[slot];
+        // Who was left out before the plan was has been named.
+        if seat.stage == Stage::Off {
+            return;
+        }
         seat.stage = Stage::Off;
         seat.order(Order::Stop);
         let node = seat.name.clone();

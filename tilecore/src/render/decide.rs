@@ -45,6 +45,9 @@ impl Control<'_, '_> {
                 ))
                 .remedy("Render such frames one by one with --frame, or turn the sequencer off in the output properties."));
             }
+            if frames.len() > 1 && !first.needs.simulated.is_empty() {
+                return Err(simulated(first));
+            }
             let manner = self.manner(first)?;
             for frame in frames {
                 for camera in &cameras {
@@ -176,6 +179,19 @@ impl Control<'_, '_> {
 /// made of EXR tiles, and is told so.
 fn counts(reason: &Reason, tiles: TileFormat, by_hand: bool) -> bool {
     tiles == TileFormat::Exr || !by_hand && reason.code != ONLY_EXR
+}
+
+/// Frames that follow from one another cannot be rendered by themselves.
+fn simulated(facts: &Facts) -> Error {
+    let names: Vec<String> = facts.needs.simulated.iter().take(3).map(|name| printable(name, 100)).collect();
+    let more = facts.needs.simulated.len() - names.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Error::input(format!(
+        "{}{more} in the scene {} would be simulated while it renders, and each frame hangs on all before it",
+        names.join(", "),
+        printable(&facts.scene, 100)
+    ))
+    .remedy("Bake it in Blender (for a disk cache send its folder along) and save the file, or render such an animation with Blender itself.")
 }
 
 /// What was probably meant by a name that the scene does not have, as a question to begin with.

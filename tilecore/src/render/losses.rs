@@ -31,7 +31,26 @@ impl Control<'_, '_> {
         self.lost_for_good(slot, &error)
     }
 
-    fn lost_for_good(&mut self, slot: usize, error: &Error) -> Result<()> {
+    /// A Blender that crashes while it opens or builds the scene does so again, or, worse, makes something else of what
+    /// the crash left: the node that has not rendered anything of it is not tried again.
+    pub(super) fn beyond_help(&self, slot: usize, error: Error) -> Error {
+        let seat = &self.seats[slot];
+        let began = seat.rendering
+            || matches!(seat.stage, Stage::Opening | Stage::Looking | Stage::SettingUp | Stage::Measuring);
+        if !error.is_crash() || !began || seat.proven {
+            return error;
+        }
+        let words = error.process_log().and_then(last_words).unwrap_or_default();
+        let error = error.within("opening or building the scene failed").fatal();
+        match words.as_str() {
+            "" => error,
+            words => error.remedy(format!(
+                "Open and render it with Blender alone on that node; Blender's last words were: {words}."
+            )),
+        }
+    }
+
+    pub(super) fn lost_for_good(&mut self, slot: usize, error: &Error) -> Result<()> {
         self.seats[slot].trouble = Some(error.clone());
         if self.meeting.ready.is_some() && self.seats[slot].stage != Stage::Off {
             // The dispatcher, where there is one, decides; before it there is nothing to hand back.
@@ -87,6 +106,8 @@ impl Control<'_, '_> {
         let troubles: Vec<&Error> = self.seats.iter().filter_map(|s| s.trouble.as_ref()).collect();
         match troubles.as_slice() {
             [only] => Err((*only).clone()),
+            // The scene, not the nodes, has to be changed, or other nodes named.
+            [first, ..] if troubles.iter().all(|t| t.kind() == Kind::Input) => Err((*first).clone()),
             several => {
                 let reasons: Vec<String> = self
                     .seats
@@ -102,4 +123,11 @@ impl Control<'_, '_> {
             }
         }
     }
+}
+
+/// The last line of a log that says anything but where Blender wrote its own report.
+fn last_words(log: &str) -> Option<String> {
+    let tells = |line: &&str| !line.is_empty() && !line.contains(".crash.txt");
+    let line = log.lines().rev().map(str::trim).find(tells)?;
+    Some(line.trim_end_matches('.').chars().take(300).collect())
 }

@@ -1,5 +1,6 @@
 //! Before anything renders: who is there, what the scene is, which job this is.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::geometry::Overlap;
+use crate::header::Version;
 use crate::job::Request;
 use crate::node::Device;
 use crate::plan::{self, CostMap, NodeModel, Tiling};
@@ -52,6 +54,8 @@ pub(super) struct Meeting {
     pub(super) scene_environment: Option<(usize, Environment)>,
     /// What the scene wants of the colour configuration in vain.
     pub(super) lacked: Vec<String>,
+    /// The newest Blender that saved the .blend or a library of it, where their headers say so, and that file.
+    pub(super) saved: Option<(Version, PathBuf)>,
     /// When the first slot was ready.
     pub(super) ready: Option<Instant>,
     /// Where the picture is costly, where that was measured.
@@ -73,7 +77,6 @@ impl Meeting {
         Ok(Self {
             roots: if here { Roots::anywhere() } else { Roots::of(inputs.blend(), &request.roots)? },
             here,
-            inputs,
             settled: false,
             surveys: 0,
             scout: None,
@@ -87,10 +90,12 @@ impl Meeting {
             blender: None,
             scene_environment: None,
             lacked: Vec::new(),
+            saved: Version::of_file(inputs.blend()).map(|version| (version, inputs.blend().to_owned())),
             ready: None,
             map: None,
             scale: 1.0,
             mapper: None,
+            inputs,
         })
     }
 
@@ -174,6 +179,10 @@ impl Control<'_, '_> {
     }
 
     pub(super) fn met_report(&mut self, slot: usize, report: Report) -> Result<()> {
+        // Who was left out may still have been at work.
+        if self.seats[slot].stage == Stage::Off {
+            return Ok(());
+        }
         let answer = matches!(report, Report::Opened(..) | Report::Surveyed(_) | Report::Looked(_));
         if answer
             && self.seats[slot].astray
@@ -249,12 +258,16 @@ impl Control<'_, '_> {
         seat.hello = Some(hello);
         seat.astray = false;
         seat.stage = Stage::Waiting;
+        if let Some(error) = self.too_old(slot) {
+            return self.lost_for_good(slot, &error);
+        }
         let mine = (version, hash);
-        match &self.meeting.blender {
+        match self.meeting.blender.clone() {
             None => self.meeting.blender = Some(mine),
-            Some(first) if *first != mine && !self.request.mixed_versions => {
-                let error = self.other_version(slot, first, &mine);
-                return self.odd_one_out(slot, error);
+            Some(first) if first != mine && !self.request.mixed_versions => {
+                if !self.choose_version(slot, &first, mine)? {
+                    return Ok(());
+                }
             }
             Some(_) => {}
         }
@@ -336,6 +349,64 @@ impl Control<'_, '_> {
         }
     }
 
+    /// Another Blender than that of the job is there. Until the job has begun the newest one wins. Says whether this slot
+    /// goes on.
+    fn choose_version(
+        &mut self,
+        slot: usize,
+        first: &(String, String),
+        mine: (String, String),
+    ) -> Result<bool> {
+        let number = |blender: &(String, String)| Version::of_blender(&blender.0);
+        let begun = self.work.is_some();
+        let error = self.other_version(slot, first, &mine);
+        if begun || number(&mine) < number(first) {
+            return self.lost_for_good(slot, &error).map(|()| false);
+        }
+        if number(&mine) == number(first) {
+            // Neither is the newer one.
+            return self.odd_one_out(slot, error).map(|()| false);
+        }
+        self.meeting.blender = Some(mine);
+        self.start_over();
+        let others = |seat: &Seat| seat.blender() == Some((first.0.as_str(), first.1.as_str()));
+        for other in 0..self.seats.len() {
+            if other != slot && self.seats[other].stage != Stage::Off && others(&self.seats[other]) {
+                self.lost_for_good(other, &error)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Why the Blender of this slot cannot take part: what it is to open was saved by a newer one.
+    fn too_old(&self, slot: usize) -> Option<Error> {
+        let (saved, file) = self.meeting.saved.as_ref()?;
+        let seat = &self.seats[slot];
+        let (version, _) = seat.blender()?;
+        Version::of_blender(version).filter(|mine| mine < saved)?;
+        Some(
+            Error::input(format!(
+                "{} was saved by Blender {saved}, and node {} has Blender {version}, which may lose or crash on what is new in the file",
+                file.file_name().unwrap_or_default().to_string_lossy(),
+                seat.name
+            ))
+            .remedy(format!("Give the node Blender {saved} or newer, or save the file with the Blender that it has.")),
+        )
+    }
+
+    /// A library is newer than the .blend: leaves out every Blender that is older. Says whether this slot is.
+    pub(super) fn leave_out_the_old(&mut self, slot: usize) -> Result<bool> {
+        let newest = self.meeting.inputs.blends().filter_map(|path| Some((Version::of_file(path)?, path)));
+        self.meeting.saved =
+            newest.max_by_key(|found| found.0).map(|(version, path)| (version, path.to_owned()));
+        for other in 0..self.seats.len() {
+            if let Some(error) = self.too_old(other).filter(|_| self.seats[other].stage != Stage::Off) {
+                self.lost_for_good(other, &error)?;
+            }
+        }
+        Ok(self.seats[slot].stage == Stage::Off)
+    }
+
     fn other_version(&self, slot: usize, first: &(String, String), mine: &(String, String)) -> Error {
         let other = self
             .seats
@@ -346,7 +417,7 @@ impl Control<'_, '_> {
             "the nodes have different Blenders: {other} has {} ({}), {} has {} ({})",
             first.0, first.1, self.seats[slot].name, mine.0, mine.1
         ))
-        .remedy("Versions render different pixels: install the same one everywhere, leave one node out, or accept seams with --mixed-versions.")
+        .remedy("Versions render different pixels, and one job has one: install the same one everywhere, or accept seams with --mixed-versions.")
     }
 
     pub(super) fn begin_set_up(&mut self, slot: usize) {

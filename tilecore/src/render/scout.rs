@@ -14,6 +14,7 @@ use crate::blender::{Facts, Opened};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::frames::Frames;
+use crate::geometry::Overlap;
 use crate::sync::{self, Survey};
 
 /// Steps from library to library.
@@ -91,7 +92,10 @@ impl Control<'_, '_> {
                 ))
                 .remedy("Look for libraries that link one another in a circle under changing paths."));
             }
-            self.open(slot);
+            // What made the scout's Blender too old leaves it out; another one looks then.
+            if !self.leave_out_the_old(slot)? {
+                self.open(slot);
+            }
             return Ok(());
         }
         if !survey.missing.is_empty() && !self.request.allow_missing {
@@ -202,5 +206,18 @@ impl Control<'_, '_> {
             self.meeting.facts.clear();
         }
         self.advance();
+    }
+
+    /// Everything that was found out about the scene was found out by a Blender that takes no part.
+    pub(super) fn start_over(&mut self) {
+        self.meeting.scout = None;
+        self.meeting.settled = false;
+        self.meeting.facts.clear();
+        self.meeting.canvases.clear();
+        self.meeting.shots.clear();
+        self.meeting.tiling = self.request.tiling;
+        self.meeting.overlap = Overlap(0);
+        self.meeting.scene_environment = None;
+        self.meeting.lacked.clear();
     }
 }

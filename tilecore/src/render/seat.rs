@@ -70,6 +70,8 @@ pub(super) struct Seat {
     pub(super) rendering: bool,
     /// Whether it ever had one, which may lie in its spool.
     pub(super) has_rendered: bool,
+    /// Whether a tile came from it.
+    pub(super) proven: bool,
     /// The picture it rendered last, and whether that tile was its first.
     pub(super) picture: Option<u32>,
     pub(super) new_picture: bool,

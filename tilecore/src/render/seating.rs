@@ -95,6 +95,7 @@ impl Control<'_, '_> {
                 held: false,
                 rendering: false,
                 has_rendered: false,
+                proven: false,
                 picture: None,
                 new_picture: false,
                 late: self.work.is_some(),

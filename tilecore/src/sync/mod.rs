@@ -118,6 +118,14 @@ impl Inputs {
         self.files.first().map_or(Path::new("/"), |f| &f.path)
     }
 
+    /// The .blend and those that it links.
+    pub fn blends(&self) -> impl Iterator<Item = &Path> {
+        let paths = self.files.iter().map(|file| file.path.as_path());
+        paths.filter(|path| {
+            path.extension().is_some_and(|e| e.eq_ignore_ascii_case("blend")) || *path == self.blend()
+        })
+    }
+
     /// A file's name for the job's identity: the .blend's path, the others from its folder where they lie below that.
     pub fn label(&self, file: &InputPath) -> String {
         if file.path == self.blend() {

@@ -57,6 +57,25 @@ impl Blender {
         Reference { blender: self.clone(), blend: blend.to_owned(), frame: 1, script: String::new() }
     }
 
+    /// Writes what lines of Python make of the scene that a new file begins with, and returns its path.
+    pub fn written(&self, lines: &str, blend: &Path) -> PathBuf {
+        let save =
+            format!("{lines}\nbpy.ops.wm.save_as_mainfile(filepath='{}', compress=True)", blend.display());
+        let mut command = Command::new(&self.program);
+        command.args([
+            "-b",
+            "--factory-startup",
+            "-noaudio",
+            "--python-exit-code",
+            "9",
+            "--python-expr",
+            &save,
+        ]);
+        let out = command.stdin(Stdio::null()).output().expect("Blender starts");
+        assert!(out.status.success() && blend.is_file(), "{}", String::from_utf8_lossy(&out.stderr));
+        blend.to_owned()
+    }
+
     /// Writes the scene of a feature (`fixtures/features`) to `blend`, and returns its path.
     pub fn feature(&self, name: &str, blend: &Path) -> PathBuf {
         let script = super::root().join("fixtures/features/features.py");

@@ -24,6 +24,27 @@ def engine_name(identifier):
     return RASTERIZERS.get(identifier, identifier or "an unknown engine")
 
 
+def sampling(scene):
+    """(owner, property) of the samples that a render of the scene takes; None where its engine has no such number."""
+    if engine_is_cycles(scene):
+        return scene.cycles, "samples"
+    if RASTERIZERS.get(scene.render.engine) == "EEVEE":
+        return scene.eevee, "taa_render_samples"
+    return None
+
+
+def samples(scene):
+    """Samples per pixel; 0 where the engine has no such number."""
+    place = sampling(scene)
+    return int(getattr(*place)) if place else 0
+
+
+def set_samples(scene, number):
+    place = sampling(scene)
+    if place:
+        setattr(*place, number)
+
+
 def cycles_build():
     """The capabilities Cycles was built with, as `_cycles` states them; empty when there is no Cycles."""
     try:

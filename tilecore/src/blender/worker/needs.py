@@ -4,12 +4,16 @@ import bpy
 
 import blend_name
 import compat
+import empty
 import extent
 import film
 import identity
 import objects
 import reads
+import scripted
+import simulations
 import tiles
+import unread
 import volumes
 
 #: Pixels around a tile where adaptive sampling looks at neighbours; 2 are enough (F4).
@@ -23,32 +27,59 @@ def has_denoiser():
 def needs(scene, format=None, passes=False):
     """Reads everything from the scene as it stands; nothing is changed and nothing is rendered. `format` is what the
     frame is written as, where that is not the scene's own. Where only the scene's own `passes` are wanted, nothing
-    counts that is made of them."""
+    counts that is made of them. What cannot be read keeps the frame from being cut, and no more than that."""
     own = tiles.settings(scene)
     if passes:
         format = "OPEN_EXR_MULTILAYER"
         own["render"].update(use_compositing=False, use_sequencer=False, use_stamp=False)
     if format:
         own["image"]["file_format"] = format
-    sources = reads.pictures(scene, own)
-    pictures = [identity.find(each["scene"], bpy.data.scenes) for each in sources.pictures]
-    reasons = why_finish(scene, own, sources)
-    whole = why_whole(scene, own, sources, pictures)
-    return {
+    parts = unread.Parts()
+    key = identity.key(scene, bpy.data.scenes)
+    sources = parts.read("what the frame is made from", lambda: reads.pictures(scene, own), None)
+    listed = sources.pictures if sources else [{"scene": key}]
+    pictures = [identity.find(each["scene"], bpy.data.scenes) for each in listed]
+    refuse = parts.read("what Blender lacks", lambda: why_refuse(scene, own, pictures), [])
+    if sources is None:
+        refuse = [*refuse, {"code": "unread", "text": parts.trouble,
+                            "remedy": "Tell the makers of tilectl; the log of the node has the whole message."}]
+        sources = reads.Sources()
+    found = {
         "engine": scene.render.engine,
-        "tile_format": "exr" if reasons else "png",
-        "reasons": reasons,
-        "overlap": max([overlap(s) for s in pictures], default=0),
-        "pictures": sources.pictures,
-        "whole": whole,
-        "refuse": why_refuse(scene, own, pictures),
-        "notes": remarks(scene, own, pictures),
-        "region": extent.region(scene, own),
+        "reasons": parts.read("what needs the whole frame", lambda: why_finish(scene, own, sources), None),
+        "overlap": parts.read("how the scene is sampled",
+                              lambda: max([overlap(s) for s in pictures], default=0), ADAPTIVE_OVERLAP),
+        "pictures": listed,
+        "whole": parts.read("whether tiles fit together", lambda: why_whole(scene, own, sources, pictures), None),
+        "refuse": refuse,
+        "notes": parts.read("what is worth knowing", lambda: remarks(scene, own, pictures), []),
+        "region": parts.read("the render region", lambda: extent.region(scene, own), None),
         "format": final_format(own),
         "view_layers": [layer.name for layer in scene.view_layers if layer.use],
-        "views": views(scene),
-        "passes": {each["scene"]: passes_of(s) for each, s in zip(sources.pictures, pictures)},
+        "views": parts.read("the views", lambda: views(scene), []),
+        "passes": parts.read("the passes", lambda: {each["scene"]: passes_of(s) for each, s in zip(listed, pictures)}, {}),
+        "simulated": parts.read("what is simulated",
+                                lambda: sorted({each for s in pictures for each in simulations.unbaked(s)}), []),
     }
+    if found["reasons"] is None:
+        found["reasons"] = [reason("unread", "not all of the scene could be read")]
+    if found["simulated"]:
+        found["whole"] = found["whole"] or simulated(found["simulated"])
+    if parts.trouble:
+        found["whole"] = f"{parts.trouble}, so it is not known whether tiles would fit together"
+    found["tile_format"] = "exr" if found["reasons"] else "png"
+    return found
+
+
+def simulated(found):
+    """Why a frame is not cut in which something is simulated while it renders."""
+    return (f"it shows a simulation that is not baked ({named(found)}), and every Blender goes its own way through the "
+            "frames; with a bake it can be cut into tiles")
+
+
+def named(found, most=3):
+    shown = ", ".join(found[:most])
+    return shown if len(found) <= most else f"{shown} and {len(found) - most} more"
 
 
 def overlap(scene):
@@ -119,6 +150,8 @@ def why_whole(scene, own, sources, pictures):
     """Why this scene cannot be cut into tiles at all (F12); None when it can."""
     if sources.whole:
         return sources.whole
+    if empty.is_empty(scene):
+        return f"no view layer of the scene {scene.name!r} is used for rendering, and the picture is empty"
     for picture in pictures:
         engine = picture.render.engine
         if engine in compat.RASTERIZERS:

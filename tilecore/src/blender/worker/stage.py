@@ -14,7 +14,9 @@ import colour
 import compat
 import counts
 import devices
+import empty
 import environment
+import extent
 import files_of_scene
 import finish
 import handlers
@@ -26,10 +28,12 @@ import progress
 import project
 import reads
 import resync
+import scripted
 import store
 import texture_cache
 import tiles
 import timing
+import unread
 from locks import Held
 from trees import Trees
 from wire import Refused
@@ -55,6 +59,8 @@ class Stage:
         self.cached = False
         self.rendering = None
         self.unwanted = None
+        #: Whether scripts in the file may run.
+        self.scripts = False
         self.breaks = 0
         self.resync = resync.Resync()
         self.log = progress.Log(os.environ.get("TILECTL_LOG"))
@@ -107,6 +113,7 @@ class Stage:
         texture_cache.choose(self.texture_folder(request))
         self.cached = any(len(entry) > 2 for entry in request["files"])
         started = time.perf_counter()
+        self.scripts = bool(request.get("scripts"))
         self.log.begin(None)
         self.load(path, request)
         lacked = colour.lacked(self.log.said())
@@ -172,7 +179,7 @@ class Stage:
             "percentage": r.resolution_percentage,
             "frame": scene.frame_current,
             "frames": [scene.frame_start, scene.frame_end, scene.frame_step],
-            "samples": int(cycles.samples) if cycles else 0,
+            "samples": compat.samples(scene),
             "seed": int(cycles.seed) if cycles else 0,
             "border": self.border_of(r),
             "path": project.expanded(r.filepath, self.here),
@@ -187,12 +194,17 @@ class Stage:
         self.adjust(scene, picture)
         if picture.get("frame") is not None and picture["frame"] != scene.frame_current:
             scene.frame_set(picture["frame"])
-        facts["needs"] = needs.needs(scene, passes=bool(picture.get("passes")))
-        facts["needs"]["notes"] += [self.remark] if self.remark else []
-        facts["needs"]["whole"] = facts["needs"].get("whole") or texture_cache.bars_tiles(self.cached)
-        own.put_back(scene)
-        if cycles:
-            cycles.samples = facts["samples"]
+        try:
+            facts["needs"] = needs.needs(scene, passes=bool(picture.get("passes")))
+            facts["needs"]["notes"] += [self.remark] if self.remark else []
+            facts["needs"]["whole"] = facts["needs"].get("whole") or texture_cache.bars_tiles(self.cached)
+        finally:
+            own.put_back(scene)
+            if facts["samples"]:
+                compat.set_samples(scene, facts["samples"])
+        off = None if self.scripts else unread.Parts().read("the scripts", scripted.note, None)
+        if off:
+            facts["needs"]["notes"].append(off)
         return facts
 
     def here(self, path):
@@ -262,8 +274,8 @@ class Stage:
             r.resolution_x, r.resolution_y = picture["resolution"]
         if picture.get("percentage"):
             r.resolution_percentage = picture["percentage"]
-        if cycles and picture.get("samples"):
-            cycles.samples = picture["samples"]
+        if picture.get("samples"):
+            compat.set_samples(scene, picture["samples"])
         if cycles and picture.get("seed") is not None:
             cycles.seed = picture["seed"]
 
@@ -277,7 +289,7 @@ class Stage:
             "frame": scene.frame_current,
             "resolution": [r.resolution_x, r.resolution_y],
             "percentage": r.resolution_percentage,
-            "samples": int(cycles.samples) if cycles else 0,
+            "samples": compat.samples(scene),
             "seed": int(cycles.seed) if cycles else 0,
             "engine": r.engine,
             "device": devices.of(scene),
@@ -337,7 +349,10 @@ class Stage:
         self.resync.begin(scene, self.picture)
         started = time.perf_counter()
         try:
-            compat.render_still(scene)
+            if self.picture["format"] == "exr" and empty.is_empty(scene):
+                empty.write(path, *self.extent(scene))
+            else:
+                compat.render_still(scene)
         except RuntimeError as e:
             raise Refused("render", str(e).strip().removeprefix("Error: ").strip())
         finally:
@@ -347,6 +362,13 @@ class Stage:
         if self.unwanted != request["id"]:
             self.resync.done(scene, self.picture)
         return seconds
+
+    @staticmethod
+    def extent(scene):
+        """Width and height of what is rendered."""
+        part = extent.region(scene, {"render": {name: getattr(scene.render, name) for name in tiles.RENDER
+                                                if hasattr(scene.render, name)}})
+        return part["rect"][2:] if part else extent.size(scene)
 
     def do_finish(self, request):
         """The final picture of the stitched frames, and whatever else the scene writes, into the spool."""

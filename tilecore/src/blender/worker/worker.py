@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 import store  # noqa: E402
+import unread  # noqa: E402
 from wire import Refused, Wire  # noqa: E402
 
 PROTOCOL = 1
@@ -115,7 +116,7 @@ class Worker:
             stop_now()
         except Exception as e:
             traceback.print_exc()
-            self.wire.fail(request, "failed", f"{type(e).__name__}: {e}")
+            self.wire.fail(request, "fault", f"the worker could not carry out {request.get('cmd')!r} ({unread.place(e)})")
 
     # The main thread: whatever touches Blender's data.
 

@@ -1,0 +1,92 @@
+"""Simulations that are not baked: their state at a frame hangs on which frames were gone through before it.
+
+What `blender -a` makes of them takes every frame in turn, from the first one on.
+"""
+
+import bpy
+
+import objects
+
+
+def unbaked(scene):
+    """What in the scene is simulated while it renders, in words a user finds again in Blender."""
+    return sorted(set(found(scene)))
+
+
+def found(scene):
+    world = scene.rigidbody_world
+    if world is not None and world.enabled and len(getattr(world.collection, "objects", ())) \
+            and not is_kept(world.point_cache):
+        yield f"the rigid bodies of the scene {scene.name!r}"
+    for thing in objects.possible(scene):
+        for modifier in thing.modifiers:
+            if modifier.show_render:
+                yield from (f"{what} of {thing.name!r}" for what in simulated(thing, modifier))
+
+
+def simulated(thing, modifier):
+    """What this modifier simulates without having it baked."""
+    kind = modifier.type
+    if kind == "CLOTH" and not is_kept(modifier.point_cache):
+        yield "the cloth"
+    elif kind == "SOFT_BODY" and not is_kept(modifier.point_cache):
+        yield "the soft body"
+    elif kind == "PARTICLE_SYSTEM" and particles_move(modifier.particle_system):
+        yield "the particles"
+    elif kind == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
+        surfaces = modifier.canvas_settings.canvas_surfaces
+        if any(surface.is_active and surface.surface_format != "IMAGE" and not is_kept(surface.point_cache)
+               for surface in surfaces):
+            yield "the dynamic paint"
+    elif kind == "FLUID" and modifier.fluid_type == "DOMAIN" and not fluid_is_kept(modifier.domain_settings):
+        yield "the fluid"
+    elif kind == "NODES" and modifier.node_group is not None and zones(modifier.node_group) \
+            and not zones_are_kept(modifier):
+        yield "the simulation zone"
+
+
+def is_kept(cache):
+    """Whether the states of all frames are there already."""
+    return cache is None or cache.is_baked or cache.use_external
+
+
+def particles_move(system):
+    """Whether where particles are is simulated: not for hair at rest, and not for what has no physics."""
+    settings = system.settings
+    if settings.type == "HAIR":
+        return bool(system.use_hair_dynamics) and system.cloth is not None and not is_kept(system.point_cache)
+    return settings.physics_type != "NO" and not is_kept(system.point_cache)
+
+
+def fluid_is_kept(domain):
+    if domain.cache_type == "REPLAY":
+        return False
+    return domain.has_cache_baked_data or domain.has_cache_baked_any
+
+
+def zones(tree, seen=None):
+    """Whether there is a simulation zone in a tree or in a group in it."""
+    seen = set() if seen is None else seen
+    if tree is None or tree in seen:
+        return False
+    seen.add(tree)
+    return any(node.bl_idname == "GeometryNodeSimulationOutput"
+               or hasattr(node, "node_tree") and zones(node.node_tree, seen) for node in tree.nodes)
+
+
+def zones_are_kept(modifier):
+    """Whether what the zones make is baked, as far as Blender tells: it names the nodes that can be baked, and says of
+    none whether it is. Packed data and the folder of a bake do."""
+    bakes = [bake for bake in getattr(modifier, "bakes", ())
+             if bake.node is not None and bake.node.bl_idname == "GeometryNodeSimulationOutput"]
+    return bool(bakes) and all(is_baked(modifier, bake) for bake in bakes)
+
+
+def is_baked(modifier, bake):
+    import os
+
+    folder = bake.directory if bake.use_custom_path else os.path.join(modifier.bake_directory, str(bake.bake_id))
+    if not folder:
+        return False
+    meta = os.path.join(bpy.path.abspath(folder, library=modifier.id_data.library), "meta")
+    return os.path.isdir(meta) and bool(os.listdir(meta))
