@@ -233,6 +233,20 @@ pub enum Event {
         /// One or two sentences.
         text: String,
     },
+    /// It is being proved that tiles are exact on this scene.
+    Proving {
+        /// Small pictures that are rendered for it.
+        pictures: usize,
+        /// Their tiles.
+        tiles: usize,
+    },
+    /// What the proof found out.
+    Proof {
+        /// For programs.
+        verdict: crate::proof::Verdict,
+        /// For people.
+        sentence: String,
+    },
     /// Tiles that run are finished and kept, no new ones begin.
     Draining,
     /// The tiles become one picture.

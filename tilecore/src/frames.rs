@@ -16,6 +16,8 @@ pub enum Frames {
     These(Vec<i32>),
     /// From the scene's first to its last, by its step.
     All,
+    /// The one that is current in the file.
+    Current,
 }
 
 impl Frames {
@@ -24,12 +26,13 @@ impl Frames {
         Self::These(vec![frame])
     }
 
-    /// The frames of a scene with this first frame, last frame and step.
+    /// The frames of a scene with this first frame, last frame and step, where `current` is the current one.
     ///
     /// # Errors
     /// When the scene has none, or too many.
-    pub fn of(&self, (first, last, step): (i32, i32, i32)) -> Result<Vec<i32>> {
+    pub fn of(&self, (first, last, step): (i32, i32, i32), current: i32) -> Result<Vec<i32>> {
         match self {
+            Self::Current => Ok(vec![current]),
             Self::These(frames) => Ok(frames.clone()),
             Self::All => span(first, last, step.max(1).unsigned_abs()).ok_or_else(|| {
                 Error::input(format!("the scene's own range, {first} to {last} by {step}, cannot be rendered"))
@@ -42,7 +45,7 @@ impl Frames {
     pub fn first(&self) -> Option<i32> {
         match self {
             Self::These(frames) => frames.first().copied(),
-            Self::All => None,
+            Self::All | Self::Current => None,
         }
     }
 }
@@ -114,7 +117,7 @@ mod tests {
             assert_eq!(text.parse::<Frames>().unwrap(), Frames::These(frames.to_vec()), "{text}");
         }
         assert_eq!("all".parse::<Frames>().unwrap(), Frames::All);
-        assert_eq!(Frames::All.of((2, 9, 3)).unwrap(), [2, 5, 8]);
+        assert_eq!(Frames::All.of((2, 9, 3), 1).unwrap(), [2, 5, 8]);
     }
 
     #[test]
@@ -136,7 +139,7 @@ mod tests {
             let error = text.parse::<Frames>().unwrap_err();
             assert!(error.hint().is_some(), "{text}");
         }
-        assert!(Frames::All.of((5, 1, 1)).is_err());
+        assert!(Frames::All.of((5, 1, 1), 1).is_err());
         assert!("-1048574-1048574".parse::<Frames>().is_err());
     }
 }

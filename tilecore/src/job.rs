@@ -66,6 +66,8 @@ pub struct Request {
     /// Whether the passes of the render are wanted, before compositor, sequencer and view transform: a multilayer
     /// `OpenEXR` file with what Cycles itself would have handed to Blender.
     pub passes: bool,
+    /// Why frames are rendered by Blender alone, in one piece, without anything of tiles; they are not where absent.
+    pub native: Option<String>,
 }
 
 impl Request {
@@ -91,6 +93,7 @@ impl Request {
             same_device: false,
             force_tiles: false,
             passes: false,
+            native: None,
         }
     }
 
@@ -101,7 +104,11 @@ impl Request {
             Cameras::Named(names) => names.len(),
             Cameras::All => 2,
         };
-        let frames = matches!(&self.frames, Frames::These(frames) if frames.len() == 1);
+        let frames = match &self.frames {
+            Frames::These(frames) => frames.len() == 1,
+            Frames::Current => true,
+            Frames::All => false,
+        };
         frames && cameras < 2 && self.scenes.len() < 2
     }
 

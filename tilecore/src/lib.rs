@@ -28,6 +28,7 @@ pub mod job;
 pub mod naming;
 pub mod node;
 pub mod plan;
+pub mod proof;
 pub mod queue;
 pub mod render;
 pub mod report;

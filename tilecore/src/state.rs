@@ -17,6 +17,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::geometry::Rect;
 use crate::job::Identity;
 use crate::plan::Cells;
+use crate::proof::Verdict;
 
 pub use errand::{Errand, is_running};
 
@@ -162,6 +163,13 @@ pub enum Record {
         sha256: String,
         /// Seconds of this run.
         seconds: f64,
+        /// When.
+        at: f64,
+    },
+    /// What a proof found out.
+    Proof {
+        /// It.
+        verdict: Verdict,
         /// When.
         at: f64,
     },

@@ -53,6 +53,12 @@ pub(crate) enum Command {
     /// Render parts of a finished job again and count the pixels that differ
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
+    /// Show on this scene, these Blenders and these nodes that what is made from tiles is exact
+    #[command(after_help = examples::PROVE)]
+    Prove(Prove),
+    /// Render built-in scenes in tiles and in one piece on your own nodes, and print the table
+    #[command(after_help = examples::SELFTEST)]
+    Selftest(Selftest),
     /// Write a configuration file to begin with
     #[command(after_help = examples::INIT)]
     Init(Init),
@@ -206,6 +212,10 @@ pub(crate) struct Render {
     /// Belong to the program that started it: a line on standard input is a Ctrl-C, its end stops at once
     #[arg(long)]
     pub(crate) attached: bool,
+    /// When to prove on a small version of the frame that tiles are exact on this scene; auto: when that costs less
+    /// than 3 % of the render, and always with a Blender newer than the tested ones
+    #[arg(long, value_name = "WHEN", value_parser = ["always", "auto", "never"], default_value = "auto")]
+    pub(crate) proof: String,
     #[command(flatten)]
     pub(crate) scene: Scene,
     #[command(flatten)]
@@ -313,6 +323,52 @@ pub(crate) struct Bench {
     /// Forget what was measured before
     #[arg(long, conflicts_with = "show")]
     pub(crate) clear: bool,
+    /// Render threads per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// The .blend file
+    #[arg(value_name = "FILE.blend")]
+    pub(crate) file: PathBuf,
+    /// Frame number; the file's current one when absent
+    #[arg(short = 'f', long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) frame: Option<i32>,
+    /// Scene, if not the one that was active when the file was saved
+    #[arg(long, value_name = "S")]
+    pub(crate) scene: Option<String>,
+    /// Camera, if not the scene's own
+    #[arg(long, value_name = "C")]
+    pub(crate) camera: Option<String>,
+    /// Let scripts and drivers in the .blend run, here and on the nodes
+    #[arg(long)]
+    pub(crate) allow_scripts: bool,
+    /// Go on without files that the scene refers to and that are missing
+    #[arg(long)]
+    pub(crate) allow_missing: bool,
+    /// A folder whose files may be sent to the nodes, beside the .blend's own; or a file
+    #[arg(long = "root", value_name = "PATH")]
+    pub(crate) roots: Vec<PathBuf>,
+    /// Render threads per node
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    #[command(flatten)]
+    pub(crate) output_style: OutputStyle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Selftest {
+    /// Only these of the built-in scenes
+    #[arg(value_name = "SCENE")]
+    pub(crate) scenes: Vec<String>,
     /// Render threads per node
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,

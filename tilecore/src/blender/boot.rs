@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::node::{NodeSpec, Place};
 
 /// The worker's Python files, by name.
-pub(super) const WORKER: [(&str, &str); 45] = [
+pub(super) const WORKER: &[(&str, &str)] = &[
     ("arrival.py", include_str!("worker/arrival.py")),
     ("blend_name.py", include_str!("worker/blend_name.py")),
     ("cameras.py", include_str!("worker/cameras.py")),
@@ -27,6 +27,7 @@ pub(super) const WORKER: [(&str, &str); 45] = [
     ("identity.py", include_str!("worker/identity.py")),
     ("locks.py", include_str!("worker/locks.py")),
     ("names.py", include_str!("worker/names.py")),
+    ("native.py", include_str!("worker/native.py")),
     ("needs.py", include_str!("worker/needs.py")),
     ("objects.py", include_str!("worker/objects.py")),
     ("outputs.py", include_str!("worker/outputs.py")),
@@ -35,6 +36,7 @@ pub(super) const WORKER: [(&str, &str); 45] = [
     ("project.py", include_str!("worker/project.py")),
     ("reads.py", include_str!("worker/reads.py")),
     ("references.py", include_str!("worker/references.py")),
+    ("reference.py", include_str!("worker/reference.py")),
     ("resync.py", include_str!("worker/resync.py")),
     ("room.py", include_str!("worker/room.py")),
     ("scripted.py", include_str!("worker/scripted.py")),
@@ -52,6 +54,11 @@ pub(super) const WORKER: [(&str, &str); 45] = [
     ("wire.py", include_str!("worker/wire.py")),
     ("worker.py", include_str!("worker/worker.py")),
 ];
+
+/// Names and sources of the worker's files.
+pub(crate) fn worker_files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    WORKER.iter().copied()
+}
 
 /// `text` as one word of a POSIX shell: nothing in it is special. This is the one place where quoting happens.
 pub(super) fn quote(text: &str) -> String {
@@ -87,7 +94,7 @@ pub(super) fn script(spec: &NodeSpec, mark: &str, run: &str) -> String {
         let _ = writeln!(text, "{name}={}; export {name}", quote(value));
     }
     text.push_str("unpack() {\n");
-    for (name, source) in WORKER {
+    for (name, source) in worker_files() {
         let _ = writeln!(text, "cat >{} <<'{mark}' || return 1\n{source}{mark}", quote(name));
     }
     text.push_str("}\n");
@@ -225,12 +232,12 @@ mod tests {
             .filter(|name| std::path::Path::new(name).extension().is_some_and(|e| e == "py"))
             .collect();
         there.sort();
-        assert_eq!(there, WORKER.map(|(name, _)| name));
+        assert_eq!(there, worker_files().map(|(name, _)| name).collect::<Vec<_>>());
     }
 
     #[test]
     fn every_worker_file_ends_with_a_line_break() {
-        for (name, source) in WORKER {
+        for (name, source) in worker_files() {
             assert!(source.ends_with('\n'), "{name} would swallow the end of its here-document");
         }
     }

@@ -17,6 +17,9 @@ pub struct Hello {
     pub hash: String,
     /// Path of the program.
     pub blender: String,
+    /// Path of what was started in its place, where the controller said or found it: a program or a launcher.
+    #[serde(default)]
+    pub program: String,
     /// Logical processor cores.
     pub cores: u32,
     /// Memory not in use, bytes.

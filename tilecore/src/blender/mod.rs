@@ -6,6 +6,7 @@ mod message;
 mod wire;
 mod worker;
 
+pub(crate) use boot::worker_files;
 pub use fetch::Fetch;
 pub(crate) use message::Opened;
 pub use message::{

@@ -179,6 +179,7 @@ impl Worker {
                 Ok(Some(message)) if message.head["event"] == "hello" => {
                     let mut hello: Hello =
                         serde_json::from_value(message.head).map_err(|_| self.nonsense())?;
+                    blender.clone_into(&mut hello.program);
                     // Both are shown, compared and put on record.
                     for text in [&mut hello.version, &mut hello.hash] {
                         *text = printable(text, 60);

@@ -326,7 +326,7 @@ impl Dispatch {
 
     /// The slot is needed elsewhere: nothing is handed to it meanwhile.
     fn lend(&mut self, now: f64, slot: SlotId, seconds: f64) {
-        let Some(s) = self.slots.get_mut(slot).filter(|s| s.state == State::Ready) else { return };
+        let Some(s) = self.slots.get_mut(slot).filter(|s| !s.retired()) else { return };
         s.lent = Some(now + if seconds.is_finite() { seconds.max(0.0) } else { 0.0 });
         self.idle.remove(&slot);
         self.changed();

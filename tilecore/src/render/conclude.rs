@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::geometry::{Frame, Rect};
 use crate::hindsight;
+use crate::proof::reference::Asked;
 use crate::state::{History, Record, now};
 use crate::stitch::{self, Compression, ExrOptions, Packing, Part, PngOptions};
 
@@ -66,16 +67,16 @@ impl Closing {
 }
 
 /// Everything that stitching a shot takes.
-struct Sheets {
-    format: TileFormat,
+pub(super) struct Sheets {
+    pub(super) format: TileFormat,
     /// Tiles, size and target of every picture.
-    pictures: Vec<(Vec<Part>, Frame, PathBuf)>,
-    compression: Compression,
+    pub(super) pictures: Vec<(Vec<Part>, Frame, PathBuf)>,
+    pub(super) compression: Compression,
 }
 
 impl Sheets {
     /// Stitches; returns how many tiles hold pixels that are not a number.
-    fn stitch(&self) -> Result<usize> {
+    pub(super) fn stitch(&self) -> Result<usize> {
         let mut nans = 0;
         for (parts, size, target) in &self.pictures {
             match self.format {
@@ -112,9 +113,10 @@ impl Control<'_, '_> {
         }
         // The last tiles are shown before their files can go.
         drop(self.work.as_mut().and_then(|w| w.preview.take()));
+        self.wait_for_proof()?;
         let shots = self.work.as_ref().map_or(0, |w| w.shots.len());
         for shot in 0..shots {
-            self.close(shot)?;
+            if self.request.native.is_some() { self.render_whole(shot)? } else { self.close(shot)? }
         }
         while self.work.as_ref().is_some_and(|w| w.shots.iter().any(|s| s.stage == Stage::Closing)) {
             self.anyone_for_the_finish()?;
@@ -150,9 +152,10 @@ impl Control<'_, '_> {
 
     /// A shot of which every tile is here is stitched as soon as possible.
     pub(super) fn close(&mut self, shot: usize) -> Result<()> {
+        let proved = self.is_proved();
         let Some(work) = self.work.as_mut().filter(|w| w.only.is_none()) else { return Ok(()) };
         let open = work.shots.get(shot).is_some_and(|s| s.stage == Stage::Open);
-        if open && work.is_complete(shot) {
+        if open && work.is_complete(shot) && proved {
             work.shots[shot].stage = Stage::Closing;
             self.closing.waiting.push_back(shot);
             self.stitch_next()?;
@@ -167,6 +170,37 @@ impl Control<'_, '_> {
             Some(shot) => self.close(shot),
             None => Ok(()),
         }
+    }
+
+    /// A shot that cannot be made from tiles: a node renders it as Blender by itself does.
+    fn render_whole(&mut self, shot: usize) -> Result<()> {
+        let Some(work) = self.work.as_mut() else { return Ok(()) };
+        let Some(this) = work.shots.get_mut(shot).filter(|s| s.stage == Stage::Open) else { return Ok(()) };
+        this.stage = Stage::Closing;
+        let this = this.clone();
+        let Some(first) = work.canvases.get(this.canvases.start as usize) else { return Ok(()) };
+        let asked = self.meeting.facts.iter().map(|f| {
+            let main = f.scene == this.scene;
+            Asked {
+                scene: f.scene.clone(),
+                resolution: self.request.resolution.filter(|_| main),
+                percentage: self.request.percentage.filter(|_| main),
+                samples: self.request.samples,
+                seed: self.request.seed,
+            }
+        });
+        let order = FinishOrder {
+            picture: this.picture.clone(),
+            sources: Vec::new(),
+            stitched: Vec::new(),
+            format: this.written_as.map(|f| f.name().to_owned()),
+            most: arrival::most(TileFormat::Exr, first.frame.area()),
+            into: work.dir.root().join(format!("finished-{shot}")),
+            native: Some(asked.collect()),
+            repeatable: false,
+        };
+        self.closing.finishes.push(Finish { shot, order, tried: Vec::new(), by: None });
+        self.hand_out_finishes()
     }
 
     fn stitch_next(&mut self) -> Result<()> {
@@ -232,6 +266,8 @@ impl Control<'_, '_> {
                 format: this.written_as.map(|f| f.name().to_owned()),
                 most: arrival::most(TileFormat::Exr, first.frame.area()),
                 into: work.dir.root().join(format!("finished-{shot}")),
+                native: None,
+                repeatable: false,
             };
             if nans > 0 {
                 let text = format!(
@@ -268,7 +304,7 @@ impl Control<'_, '_> {
     }
 
     /// Whether a slot is busy with a finish.
-    fn is_finishing(&self, slot: usize) -> bool {
+    pub(super) fn is_finishing(&self, slot: usize) -> bool {
         self.closing.finishes.iter().any(|e| e.by.is_some_and(|by| by.0 == slot))
     }
 
@@ -281,12 +317,13 @@ impl Control<'_, '_> {
         let fastest = ready().map(rate).fold(0.0, f64::max);
         let fit = |s: &usize| tried.contains(s) || rate(*s) <= 0.0 || rate(*s) * TOO_SLOW >= fastest;
         let key = |s: usize| (tried.contains(&s), -rate(s));
-        ready().filter(|s| !self.seats[*s].rendering && !self.is_finishing(*s)).filter(|s| fit(s)).min_by(
-            |a, b| {
+        ready()
+            .filter(|s| !self.seats[*s].rendering && !self.is_finishing(*s) && !self.is_proving(*s))
+            .filter(|s| fit(s))
+            .min_by(|a, b| {
                 let ((ta, ra), (tb, rb)) = (key(*a), key(*b));
                 ta.cmp(&tb).then(ra.total_cmp(&rb))
-            },
-        )
+            })
     }
 
     /// While a finish waits, somebody must be there or on the way.
@@ -407,7 +444,7 @@ impl Control<'_, '_> {
 }
 
 /// Parts with their places counted from the top left of `region`.
-fn moved(parts: Vec<Part>, region: Rect) -> Vec<Part> {
+pub(super) fn moved(parts: Vec<Part>, region: Rect) -> Vec<Part> {
     parts
         .into_iter()
         .filter_map(|part| {

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::conclude::Closing;
 use super::meeting::Meeting;
 use super::output::Target;
+use super::proving::{Proving, Restart};
 use super::roster::Change;
 use super::seat::{Seat, Stage};
 use super::slot::{Order, Report, Tile};
@@ -25,6 +26,7 @@ use crate::hindsight;
 use crate::job::Request;
 use crate::node::{Node, Place};
 use crate::plan::{NodeModel, Plan};
+use crate::proof::Verdict;
 use crate::report;
 use crate::state::{History, NodeRecord, Record, TileRecord, now};
 
@@ -66,6 +68,9 @@ pub(super) struct Control<'a, 'b> {
     warnings: Vec<String>,
     /// Shots whose tiles are here, on their way into their files.
     pub(super) closing: Closing,
+    pub(super) proving: Proving,
+    /// Why the run has to start over, where the proof says so.
+    pub(super) restart: Option<Restart>,
 }
 
 impl<'a, 'b> Control<'a, 'b> {
@@ -113,6 +118,8 @@ impl<'a, 'b> Control<'a, 'b> {
             target,
             warnings: Vec::new(),
             closing: Closing::default(),
+            proving: Proving::default(),
+            restart: None,
         };
         control.seat_all(nodes)?;
         Ok(control)
@@ -135,8 +142,19 @@ impl<'a, 'b> Control<'a, 'b> {
         self.began.elapsed().as_secs_f64()
     }
 
-    pub(super) fn run(mut self) -> Result<Outcome> {
+    /// Whether running tiles are finished and no new ones begin.
+    pub(super) fn draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Renders; also says why to start over, if that is what has to be done.
+    pub(super) fn run(mut self) -> (Result<Outcome>, Option<Restart>) {
         let result = self.drive();
+        let restart = self.restart.take();
+        (self.end(result), restart)
+    }
+
+    fn end(mut self, result: Result<Outcome>) -> Result<Outcome> {
         if let (Err(e), Some(work)) = (&result, self.work.as_mut()) {
             // The state file may be what failed; the error that is returned says so already.
             let _ = work.dir.append(&Record::Stopped { reason: e.to_string(), at: now() });
@@ -148,6 +166,10 @@ impl<'a, 'b> Control<'a, 'b> {
         self.abort.store(true, Ordering::Relaxed);
         self.withdraw();
         self.closing.settle();
+        self.proving.settle();
+        if let Some(work) = &self.work {
+            let _ = std::fs::remove_dir_all(work.dir.root().join("proof"));
+        }
         // A work directory is worth keeping for its tiles.
         let keep =
             self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| w.done_area() > 0));
@@ -195,8 +217,26 @@ impl<'a, 'b> Control<'a, 'b> {
         plan
     }
 
+    /// Proves that tiles are exact, and nothing else.
+    pub(super) fn prove_only(mut self) -> Result<Verdict> {
+        let proved = self.meet().and_then(|()| self.begin_proof()).and_then(|()| self.wait_for_proof());
+        self.part_ways();
+        self.abort.store(true, Ordering::Relaxed);
+        self.proving.settle();
+        let verdict = self.proving.verdict.take();
+        if let Some(work) = self.work.take().filter(|w| w.tiles.is_empty()) {
+            work.dir.remove()?;
+        }
+        proved?;
+        verdict.ok_or_else(|| Error::render("there is nothing to prove"))
+    }
+
     fn drive(&mut self) -> Result<Outcome> {
         self.meet()?;
+        if self.request.native.is_some() {
+            return self.conclude();
+        }
+        self.begin_proof()?;
         if self.todo().iter().any(|rects| !rects.is_empty()) {
             self.plan()?;
             while !self.complete {
@@ -285,6 +325,7 @@ impl<'a, 'b> Control<'a, 'b> {
     }
 
     fn take(&mut self, slot: usize, report: Report) -> Result<()> {
+        let Some(report) = self.hear_proof(slot, report)? else { return Ok(()) };
         let Some(report) = self.hear_finish(slot, report)? else { return Ok(()) };
         if let Some(error) = self.own_trouble(slot, &report) {
             return Err(error.clone());
@@ -324,7 +365,9 @@ impl<'a, 'b> Control<'a, 'b> {
     /// The slot renders nothing now: before the dispatcher knows, it may be lent to the finish of a shot.
     fn free(&mut self, slot: usize) -> Result<()> {
         self.seats[slot].rendering = false;
-        self.hand_out_finishes()
+        self.hand_out_finishes()?;
+        self.consider_proof()?;
+        self.hand_out_proof()
     }
 
     /// What it took to come from one picture to another says how much the next one will take.
@@ -513,6 +556,11 @@ impl<'a, 'b> Control<'a, 'b> {
             Some(Dispatch::new(&plan, dispatch::Options { seed, ..dispatch::Options::default() }));
         for slot in 0..self.seats.len() {
             match self.seats[slot].stage {
+                // One that is on an errand tells when it is back.
+                Stage::Ready if self.is_proving(slot) => {
+                    self.feed(Input::Lent(slot, super::proving::ERRAND_S))?;
+                    self.feed(Input::Ready(slot))?;
+                }
                 Stage::Ready => self.feed(Input::Ready(slot))?,
                 Stage::Booting if self.seats[slot].is_away() => {
                     let error = self.seats[slot].trouble.clone();
@@ -550,6 +598,7 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         self.emit(Event::Ready { slot });
         self.feed(Input::Ready(slot))?;
-        self.hand_out_finishes()
+        self.hand_out_finishes()?;
+        self.hand_out_proof()
     }
 }

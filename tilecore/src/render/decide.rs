@@ -36,7 +36,7 @@ impl Control<'_, '_> {
         let (mut shots, mut canvases): (Vec<Shot>, Vec<Canvas>) = (Vec::new(), Vec::new());
         self.meeting.overlap = Overlap(0);
         for first in &asked {
-            let frames = self.request.frames.of(first.frames)?;
+            let frames = self.request.frames.of(first.frames, first.frame)?;
             let cameras = cameras(self.request, first)?;
             if frames.len() > 1 && first.needs.reasons.iter().any(|r| r.code == "sequencer") {
                 return Err(Error::input(format!(
@@ -246,7 +246,7 @@ fn names(request: &Request, options: &Options, facts: &Facts) -> Result<(Option<
         Cameras::All => true,
     };
     let scenes = request.scenes.len() > 1;
-    let several = cameras || scenes || request.frames.of(facts.frames)?.len() > 1;
+    let several = cameras || scenes || request.frames.of(facts.frames, facts.frame)?.len() > 1;
     match &options.names {
         Some(Names::Pattern(pattern)) => return Ok((Some(pattern.clone()), None)),
         None if !several => return Ok((None, None)),

@@ -19,6 +19,9 @@ impl Control<'_, '_> {
     pub(super) fn measure(&mut self, slot: usize) -> Result<()> {
         let several = self.seats.iter().filter(|s| s.stage != Stage::Off).count() > 1;
         let left = self.work.as_ref().is_some_and(|w| w.todo().iter().any(|rects| !rects.is_empty()));
+        if self.options.prove_only || self.request.native.is_some() {
+            return self.measured(slot);
+        }
         if !self.options.measure && (!several || !left || self.meeting.is_whole()) {
             return self.measured(slot);
         }

@@ -461,6 +461,9 @@ impl Control<'_, '_> {
     /// Nothing more is to be found out about this slot.
     pub(super) fn measured(&mut self, slot: usize) -> Result<()> {
         self.meeting.ready.get_or_insert_with(Instant::now);
+        if self.on_probation(slot) {
+            return Ok(());
+        }
         self.ready(slot)
     }
 }

@@ -16,6 +16,8 @@ mod measure;
 mod meeting;
 mod output;
 mod probe;
+mod prover;
+mod proving;
 mod roster;
 mod scout;
 mod seat;
@@ -30,14 +32,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::error::{Error, Result};
-use crate::events::Sink;
+use crate::events::{Event, Sink};
 use crate::frames::Frames;
 use crate::geometry::Rect;
 use crate::job::Request;
 use crate::naming::Pattern;
 use crate::node::Node;
 use crate::plan::Plan;
+use crate::proof::{Mode, Verdict};
 use crate::stitch::{Compression, Part};
+
+use proving::Restart;
 
 pub use format::Format;
 pub use roster::Roster;
@@ -104,6 +109,13 @@ pub struct Options {
     pub only: Option<Vec<Rect>>,
     /// Changes to who takes part while it runs.
     pub roster: Roster,
+    /// When to prove that tiles are exact on this scene.
+    pub proof: Mode,
+    /// Where proofs are kept between runs; nowhere when absent.
+    pub proofs: Option<PathBuf>,
+    /// Whether only the proof is wanted.
+    #[doc(hidden)]
+    pub prove_only: bool,
 }
 
 impl Options {
@@ -130,6 +142,9 @@ impl Options {
             afresh: false,
             only: None,
             roster: Roster::new(),
+            proof: Mode::Auto,
+            proofs: None,
+            prove_only: false,
         }
     }
 }
@@ -194,6 +209,22 @@ pub fn plan(
     control::Control::new(request, nodes, options, cancel, sink)?.plan_only()
 }
 
+/// Proves on `nodes` that what is made from tiles is exact on this scene; nothing else is rendered or kept.
+///
+/// # Errors
+/// As [`run`], and where the proof could not be made. A proof that does not hold is no error.
+pub fn prove(
+    request: &Request,
+    nodes: &[Arc<dyn Node>],
+    options: &Options,
+    cancel: &Cancel,
+    sink: &mut Sink<'_>,
+) -> Result<Verdict> {
+    request.check()?;
+    let options = Options { proof: Mode::Always, prove_only: true, ..options.clone() };
+    control::Control::new(request, nodes, &options, cancel, sink)?.prove_only()
+}
+
 /// Renders everything that is asked for on `nodes`.
 ///
 /// # Errors
@@ -209,5 +240,35 @@ pub fn run(
     sink: &mut Sink<'_>,
 ) -> Result<Outcome> {
     request.check()?;
-    control::Control::new(request, nodes, options, cancel, sink)?.run()
+    let (mut request, mut nodes, mut options) = (request.clone(), nodes.to_vec(), options.clone());
+    loop {
+        let (outcome, restart) = control::Control::new(&request, &nodes, &options, cancel, sink)?.run();
+        // Tiles that were rendered so far are not right.
+        options.fresh |= restart.is_some();
+        match restart {
+            None => return outcome,
+            Some(Restart::Whole(why)) => {
+                sink(Event::Warning {
+                    text: format!(
+                        "The frame is rendered whole on one node: {why}. --force-tiles cuts it all the same."
+                    ),
+                });
+                request.native = Some(why);
+            }
+            Some(Restart::Without(names)) => {
+                let before = nodes.len();
+                nodes.retain(|n| !names.iter().any(|name| name == n.name()));
+                if nodes.is_empty() || nodes.len() == before {
+                    return outcome;
+                }
+                sink(Event::Warning {
+                    text: format!(
+                        "Left out: {}. What was rendered so far is rendered again without.",
+                        names.join(", ")
+                    ),
+                });
+                options.proof = Mode::Always;
+            }
+        }
+    }
 }

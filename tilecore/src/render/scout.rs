@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::control::Control;
 use super::seat::Stage;
@@ -63,8 +63,9 @@ impl Control<'_, '_> {
             self.seats[slot].order(Order::Files(Box::new(FilesOrder {
                 scenes: self.request.scenes.clone(),
                 frames: match &self.request.frames {
-                    Frames::These(frames) => Some(frames.clone()),
-                    Frames::All => None,
+                    Frames::These(frames) => json!(frames),
+                    Frames::All => Value::Null,
+                    Frames::Current => json!("current"),
                 },
                 inputs: Arc::clone(&self.meeting.inputs),
                 roots: self.meeting.roots.clone(),

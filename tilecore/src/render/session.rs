@@ -255,6 +255,7 @@ impl<'a> Session<'a> {
                 .map(|effective| Report::SetUp(Box::new(effective))),
             Order::Probe(picture, frame, patches, seconds) => self.probe(&picture, frame, &patches, seconds),
             Order::Adopt(wanted) => self.adopt(&wanted).map(Report::Adopted),
+            Order::Prove(tiles) => self.prove(tiles),
             Order::Finish(order) => self.finish(&order).map(Report::Finished),
             Order::Forget => {
                 let job = self.job();
@@ -394,6 +395,29 @@ impl<'a> Session<'a> {
         Ok(adopted)
     }
 
+    /// Renders and fetches the tiles of a proof.
+    fn prove(&mut self, tiles: Vec<Tile>) -> Result<Report> {
+        let slot = self.slot;
+        let job = self.job();
+        let mut go_on = || !slot.aborted();
+        self.cold = false;
+        for tile in tiles {
+            let request = json!({
+                "picture": tile.picture,
+                "job": job,
+                "name": tile.name,
+                "border": border(tile.rendered, tile.frame)?,
+            });
+            let done: TileDone = self.worker.call("render", request, Some(LONG), &mut go_on)?;
+            let done = arrival::expected(&tile, done)?;
+            let file = Spooled { name: done.name, bytes: done.bytes, sha256: done.sha256 };
+            self.worker.fetch(&job, &file, &tile.into, &mut go_on)?;
+            arrival::check(&tile.into, tile.picture.format, tile.rendered)?;
+            self.worker.send("drop", json!({"job": job, "names": [file.name]}), &[])?;
+        }
+        Ok(Report::Proved)
+    }
+
     /// Sends the stitched frames where the node lacks them, has Blender finish, and fetches what it made.
     fn finish(&mut self, order: &FinishOrder) -> Result<Vec<FinishedFile>> {
         #[derive(serde::Deserialize)]
@@ -425,8 +449,11 @@ impl<'a> Session<'a> {
             "stitched": stitched,
             "format": order.format,
             "job": job,
+            "scenes": order.native,
+            "repeatable": order.repeatable,
         });
-        let made: Made = self.worker.call("finish", request, Some(LONG), &mut go_on)?;
+        let command = if order.native.is_some() { "native" } else { "finish" };
+        let made: Made = self.worker.call(command, request, Some(LONG), &mut go_on)?;
         if made.files.len() > RESULTS || made.files.iter().any(|f| f.bytes > order.most) {
             return Err(Error::render(format!(
                 "node {} says that the finish made more than it can",

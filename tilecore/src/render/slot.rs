@@ -19,6 +19,8 @@ use crate::dispatch::Piece;
 use crate::error::{Error, Kind, Result};
 use crate::geometry::{Frame, Overlap, Rect};
 use crate::node::{Node, Place};
+use crate::proof::compare::Written;
+use crate::proof::reference::Asked;
 use crate::sync::{Colour, Inputs, Roots, Survey};
 
 /// A shell that takes longer than this to start waits in a queue.
@@ -43,6 +45,8 @@ pub(super) enum Order {
     Adopt(Box<AdoptOrder>),
     /// Render a tile.
     Render(Box<Tile>),
+    /// Render these tiles of a proof one after the other and fetch them.
+    Prove(Vec<Tile>),
     /// Give a tile up.
     Cancel(u64),
     /// Make the final picture of the stitched frames (path of each scene's).
@@ -71,8 +75,8 @@ pub(super) struct Tile {
 pub(super) struct FilesOrder {
     /// The active one where there are none.
     pub(super) scenes: Vec<String>,
-    /// Those of the scene where there are none.
-    pub(super) frames: Option<Vec<i32>>,
+    /// A list; `null` for all of the scene, `"current"` for the current one.
+    pub(super) frames: Value,
     /// What the node has.
     pub(super) inputs: Arc<Inputs>,
     pub(super) roots: Roots,
@@ -104,6 +108,10 @@ pub(super) struct FinishOrder {
     pub(super) most: u64,
     /// What the results are called here, with a number after it.
     pub(super) into: PathBuf,
+    /// Where Blender renders the whole frame by itself instead: what is asked of each scene.
+    pub(super) native: Option<Vec<Asked>>,
+    /// Whether clocks and machines are left out of stamps.
+    pub(super) repeatable: bool,
 }
 
 /// What a slot says.
@@ -132,6 +140,12 @@ pub(super) enum Report {
     Finished(Vec<FinishedFile>),
     /// A shot is stitched, with so many tiles that hold pixels that are not a number; no slot's own report.
     Stitched(usize, Result<usize>),
+    /// All tiles of an order to prove are here.
+    Proved,
+    /// A case of the proof is stitched, into the picture itself or not; no slot's own report.
+    ProofStitched(usize, Result<Option<Written>>),
+    /// What this machine's Blender makes of the file as it lies; no slot's own report.
+    Referenced(Result<Vec<Vec<Written>>>),
     /// The job's spool is gone.
     Forgotten,
     /// An order other than a tile failed, the link lives.

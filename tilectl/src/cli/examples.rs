@@ -46,6 +46,21 @@ pub(super) const VERIFY: &str = "Examples:
   tilectl render still.blend --frame 1 --keep && tilectl verify still_0001.png
   tilectl verify still_0001.png --whole --node me@server   the whole frame again, on that node";
 
+pub(super) const PROVE: &str = "Examples:
+  tilectl prove still.blend                                      on this machine
+  tilectl prove still.blend --node local --node me@server        after an update of Blender or of a node
+  tilectl prove still.blend --json                               for programs
+
+Renders a small version of the frame twice, in tiles on the nodes and in one piece by this machine's Blender from the
+file as it lies, and compares every channel of every file. Exit codes: 0 exact, 1 not.";
+
+pub(super) const SELFTEST: &str = "Examples:
+  tilectl selftest                                  on this machine
+  tilectl selftest --node me@server                 with the Blender there
+  tilectl selftest denoise stereo --node me@gpu,device=OPTIX
+
+Exit codes: 0 every scene exact or refused, 1 not.";
+
 pub(super) const INIT: &str = "Examples:
   tilectl init                    tilectl.ron here, for this project
   tilectl init --user             for everything you render

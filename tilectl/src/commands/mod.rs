@@ -8,8 +8,10 @@ mod man;
 mod map;
 mod nodes;
 mod plan;
+mod prove;
 pub(crate) mod queue;
 pub(crate) mod render;
+mod selftest;
 mod status;
 mod stitch;
 mod verify;
@@ -32,6 +34,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Map(args) => map::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Prove(args) => prove::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Nodes(command) => nodes::run(&command),

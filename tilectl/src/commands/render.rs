@@ -64,7 +64,10 @@ pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) 
         afresh: false,
         only: None,
         roster: Roster::new(),
+        proof: args.proof.parse()?,
+        proofs: tilecore::proof::Cache::default_path(),
         format: args.format.as_deref().map(str::parse).transpose()?,
+        ..Options::new("")
     };
     let nodes = farm.nodes()?;
     let listed = args.nodes.nodes.is_empty();

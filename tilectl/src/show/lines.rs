@@ -151,6 +151,8 @@ fn words(event: &Event, names: &[String], verbose: bool) -> Option<String> {
             super::finished(*tiles, *frames, *of_frames),
             eta.map_or_else(String::new, |s| format!(", {} to go", duration(s)))
         ),
+        Event::Proving { .. } => "proving on a small version that tiles are exact on this scene".to_owned(),
+        Event::Proof { sentence, .. } => sentence.clone(),
         Event::Warning { text } => format!("note: {text}"),
         Event::Draining => {
             "stopping: running tiles are finished and kept; once more stops at once".to_owned()

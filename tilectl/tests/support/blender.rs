@@ -31,11 +31,20 @@ impl Blender {
 
     /// The newest Blender, a wheel behind a launcher; another version than [`Blender::of_the_tests`] by default.
     pub fn newest() -> Self {
+        Self::wheel("newest")
+    }
+
+    /// One with long-term support between the oldest and the newest, likewise.
+    pub fn lts() -> Self {
+        Self::wheel("lts")
+    }
+
+    fn wheel(which: &str) -> Self {
         let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
             || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"),
             PathBuf::from,
         );
-        let program = cache.join("tilectl-fixtures/bpy-newest/blender");
+        let program = cache.join(format!("tilectl-fixtures/bpy-{which}/blender"));
         assert!(program.is_file(), "{} is missing: run fixtures/setup.sh --tests", program.display());
         Self::at(program)
     }

@@ -5,6 +5,7 @@ pub mod blender;
 pub mod impostor;
 pub mod nodes;
 pub mod picture;
+pub mod planted;
 pub mod processes;
 pub mod program;
 pub mod slurm;

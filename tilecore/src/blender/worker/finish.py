@@ -6,7 +6,6 @@ itself is not touched, and the worker can go on rendering tiles of it.
 """
 
 import os
-import re
 import shutil
 import tempfile
 
@@ -18,6 +17,7 @@ import develop
 import extent
 import film
 import identity
+import native
 import outputs
 import reads
 import stitched
@@ -28,18 +28,19 @@ class Unfinished(Exception):
     """The finish could not be made; the message is for the user."""
 
 
-def finish(scene, frames, output, format=None, work_dir=None, whole=False, blend=None, passes=False):
+def finish(scene, frames, output, format=None, work_dir=None, whole=False, blend=None, passes=False,
+           repeatable=False):
     """Makes the final picture of `scene` from stitched multilayer EXR files.
 
     `frames` has the path of a file for every scene that `needs` lists under `pictures`; where the frame was rendered
     `whole`, Cycles has denoised it. `blend` is the path that the .blend has where it was made. Where only the `passes`
-    are wanted, they are the picture. It is written
+    are wanted, they are the picture. With `repeatable`, clocks and machines are left out of stamps. It is written
     to `output`; views that have files of their own get their suffix before the extension. Returns `{"files":
     [{"kind": "image", "path", "view_suffix"}, {"kind": "file_output", "path", "node", "target"}]}`, where
     `target` is the path that the File Output node itself names.
     """
     folder = tempfile.mkdtemp(prefix="finish-", dir=work_dir)
-    stage = Stage(folder, blend)
+    stage = Stage(folder, blend, repeatable)
     try:
         return stage.run(scene, frames, output, format, whole, passes)
     except (RuntimeError, OSError, stitched.exr_header.Damaged) as e:
@@ -52,8 +53,8 @@ def finish(scene, frames, output, format=None, work_dir=None, whole=False, blend
 class Stage:
     """The copies that a finish works on."""
 
-    def __init__(self, folder, blend=None):
-        self.folder, self.blend = folder, blend
+    def __init__(self, folder, blend=None, repeatable=False):
+        self.folder, self.blend, self.repeatable = folder, blend, repeatable
         #: By the scene that each is a copy of.
         self.copies = {}
         self.trees = []
@@ -155,6 +156,8 @@ class Stage:
 
     def render(self, scene, main, output, format):
         render, image = main.render, main.render.image_settings
+        if self.repeatable:
+            native.steady(main)
         wanted = format or image.file_format
         # As with `blender -F`, EXR is 32 bits unless the scene has 16.
         depth = "32" if "EXR" in wanted and image.color_depth not in {"16", "32"} else None
@@ -167,7 +170,7 @@ class Stage:
             compat.render_frame(main)
         for key, copy in self.keys.items():
             stitched.check(key, rendered(copy), optional=not reads.certainly_renders(main, copy))
-        files = [{"kind": "image", **move(os.path.join(pictures, name), output)}
+        files = [{"kind": "image", **native.named(os.path.join(pictures, name), output)}
                  for name in sorted(os.listdir(pictures))]
         if not files:
             raise Unfinished("Blender wrote no picture")
@@ -185,14 +188,3 @@ class Stage:
 def rendered(scene):
     """(view layer, view) of everything that a render of the scene renders."""
     return [(layer.name, view) for layer in scene.view_layers if layer.use for view, _ in develop.views(scene)]
-
-
-def move(path, output):
-    """Gives a written picture its final name, with the suffix of its view if it has one."""
-    stem, _ = os.path.splitext(os.path.basename(path))
-    # `blender -f` appends the number of the frame.
-    suffix = re.sub(r"^frame-?\d*", "", stem)
-    base, ending = os.path.splitext(output)
-    target = base + suffix + ending
-    shutil.move(path, target)
-    return {"path": target, "view_suffix": suffix}

@@ -22,6 +22,7 @@ import finish
 import handlers
 import identity
 import names
+import native
 import needs
 import png_text
 import progress
@@ -149,11 +150,13 @@ class Stage:
 
     def do_files(self, request):
         """Every file that rendering these frames of these scenes reads, as it stands in the .blend. Without frames:
-        those of the scene."""
+        those of the scene; the current one where they are "current"."""
         scenes = [self.scene_of({"scene": name}) for name in request.get("scenes") or [None]]
         listed = {"files": [], "notes": [], "texture_cache": texture_cache.version_wanted(), "projects": project.known()}
         for scene in scenes:
             asked = request.get("frames")
+            if asked == "current":
+                asked = [scene.frame_current]
             if asked is None:
                 asked = list(range(scene.frame_start, scene.frame_end + 1, max(1, scene.frame_step)))[:MOST_FRAMES]
             found = files_of_scene.listing(self.tree, scene, asked)
@@ -383,7 +386,7 @@ class Stage:
         try:
             made = finish.finish(scene, frames, output, request.get("format"), folder,
                                  request["picture"].get("whole", False), self.blend,
-                                 request["picture"].get("passes", False))["files"]
+                                 request["picture"].get("passes", False), bool(request.get("repeatable")))["files"]
         except finish.Unfinished as e:
             raise Refused("unfinished", str(e))
         finally:
@@ -391,14 +394,59 @@ class Stage:
             # A stitched frame is as large as all tiles together, and no other job has the same one.
             for _, digest in request["stitched"]:
                 self.files.drop_content(digest)
+        return {"files": self.spooled(folder, made, "final")}
+
+    def spooled(self, folder, made, kind):
+        """Gives what a finish made its names in the spool."""
         answer = []
         for number, file in enumerate(made):
-            name = f"final-{number}.{self.files.run_name}.out"
+            name = f"{kind}-{number}.{self.files.run_name}.out"
             path = os.path.join(folder, name)
             os.replace(file["path"], path)
             answer.append({"name": name, "bytes": os.path.getsize(path), "sha256": store.digest_of(path),
                            "suffix": file.get("view_suffix"), "target": file.get("target")})
-        return {"files": answer}
+        return answer
+
+    def do_native(self, request):
+        """The whole frame as Blender by itself makes it of the open file, and whatever else the scene writes, into the
+        spool: nothing is cut and nothing handed over. `scenes` says what is asked of each scene."""
+        picture = request["picture"]
+        scene = self.scene_of(picture)
+        if bpy.context.window is not None and bpy.context.window.scene != scene:
+            bpy.context.window.scene = scene
+        self.picture = None
+        self.resync.forget()
+        own = self.own_of(scene)
+        own.put_back(scene)
+        tiles.restore(scene)
+        # What is kept from frame to frame is not known to be as new.
+        scene.render.use_persistent_data = False
+        r = scene.render
+        if picture.get("threads"):
+            r.threads_mode, r.threads = "FIXED", picture["threads"]
+        else:
+            r.threads_mode = "AUTO"
+        devices.choose(scene, picture.get("device") or "CPU")
+        if picture.get("camera"):
+            cameras.choose(scene, picture["camera"])
+        folder = self.files.spool_dir(request["job"])
+        output = os.path.join(folder, f"native.{self.files.run_name}.draft")
+        self.log.begin(lambda done, of: self.wire.send(
+            {"event": "progress", "id": request["id"], "done": done, "of": of}))
+        try:
+            with native.Asked(request.get("scenes") or []):
+                made = native.render(scene, picture["frame"], output, request.get("format"),
+                                     bool(request.get("repeatable")), bool(picture.get("passes")))["files"]
+        except RuntimeError as e:
+            raise Refused("render", str(e).strip().removeprefix("Error: ").strip())
+        finally:
+            self.log.end()
+            own.put_back(scene)
+        for file in made:
+            # Where it was made the .blend has another path than here.
+            if self.blend is not None:
+                png_text.name_blend(file["path"], self.blend)
+        return {"files": self.spooled(folder, made, "native")}
 
     def do_probe(self, request):
         """Times small renders: each of `patches` has a border and a number of samples."""

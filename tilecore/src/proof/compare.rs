@@ -1,0 +1,477 @@
+//! Compares what two renders wrote, after decoding: every channel of every file, and metadata that holds no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::blender::printable;
+use crate::error::{Error, IoContext, Result};
+
+/// Metadata that holds a clock or a machine, lower case: no two renders have the same.
+const VARYING: [&str; 5] = ["date", "capdate", "memory", "hostname", "owner"];
+/// The pass that is the clock's (Blender 5.0 and newer).
+const CLOCK_PASS: &str = "Render Time";
+/// Differences that are listed by name.
+const NAMED: usize = 4;
+
+/// A file that a render wrote.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Written {
+    /// What it is, the same in both renders: a view's suffix for the picture, a File Output node's path otherwise.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl Written {
+    /// What the picture itself is called, or that of one view.
+    pub fn picture(suffix: &str) -> String {
+        if suffix.is_empty() {
+            "the picture".into()
+        } else {
+            format!("the view {}", printable(suffix, 60).trim_start_matches(['_', '.']))
+        }
+    }
+}
+
+/// How two sets of files differ.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// Channels that were compared.
+    pub channels: usize,
+    /// Pixels that were compared, of all files.
+    pub pixels: usize,
+    /// What differs besides pixels: files, sizes, channels. Each is a clause.
+    pub structure: Vec<String>,
+    /// What differs in metadata, each a clause: the picture is right all the same.
+    pub metadata: Vec<String>,
+    /// Every channel whose values differ.
+    pub values: Vec<ChannelDifference>,
+    /// Places of the pixels that differ, by file.
+    places: BTreeMap<String, BTreeSet<usize>>,
+}
+
+/// A channel whose values differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelDifference {
+    /// File.
+    pub file: String,
+    /// Channel, as it is called there (`ViewLayer.Combined.R`, `R`).
+    pub channel: String,
+    /// Pixels that differ.
+    pub pixels: usize,
+    /// Of so many.
+    pub of: usize,
+    /// The largest difference; levels of an integer format, units of a floating-point one.
+    pub largest: f64,
+}
+
+impl Comparison {
+    /// Whether every pixel of every file is the same.
+    pub fn is_equal(&self) -> bool {
+        self.structure.is_empty() && self.values.is_empty()
+    }
+
+    /// Whether what differs is no more than what differs between two renders by Blender alone (`between`): the same
+    /// pixels, or no more of them.
+    pub fn is_within(&self, between: &Comparison) -> bool {
+        let none = BTreeSet::new();
+        self.structure.iter().all(|s| between.structure.contains(s))
+            && self.places.iter().all(|(file, places)| {
+                let varying = between.places.get(file).unwrap_or(&none);
+                places.is_subset(varying) || places.len() <= varying.len()
+            })
+    }
+
+    /// Pixels that differ, of all files.
+    pub fn differing(&self) -> usize {
+        self.places.values().map(BTreeSet::len).sum()
+    }
+
+    /// What differs, as a clause for people.
+    pub fn words(&self) -> String {
+        let mut words: Vec<String> =
+            self.structure.iter().chain(&self.metadata).take(NAMED).cloned().collect();
+        let mut files: BTreeMap<&str, Vec<&ChannelDifference>> = BTreeMap::new();
+        for value in &self.values {
+            files.entry(&value.file).or_default().push(value);
+        }
+        for (file, values) in files.into_iter().take(NAMED) {
+            let pixels = self.places.get(file).map_or(0, BTreeSet::len);
+            let of = values.iter().map(|v| v.of).max().unwrap_or(0);
+            let largest = values.iter().map(|v| v.largest).fold(0.0, f64::max);
+            let mut names: Vec<&str> = values.iter().map(|v| v.channel.as_str()).take(NAMED).collect();
+            let more = values.len().saturating_sub(names.len());
+            let rest = format!("{more} more");
+            if more > 0 {
+                names.push(&rest);
+            }
+            words.push(format!(
+                "{file} differs in {pixels} of {of} pixels by up to {} ({})",
+                amount(largest),
+                names.join(", ")
+            ));
+        }
+        if words.is_empty() { "nothing differs".into() } else { words.join("; ") }
+    }
+}
+
+fn amount(value: f64) -> String {
+    if value.is_nan() {
+        "values that are no numbers".into()
+    } else if value.fract() == 0.0 && value < 1e9 {
+        format!("{value}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// Compares two sets of files by their names. `a` is what is to be proved, `b` the reference.
+///
+/// # Errors
+/// When a file cannot be read or is no picture of its format.
+pub fn compare(a: &[Written], b: &[Written]) -> Result<Comparison> {
+    let mut found = Comparison::default();
+    let names: BTreeSet<&str> = a.iter().chain(b).map(|w| w.name.as_str()).collect();
+    for name in names {
+        let in_set = |set: &'_ [Written]| set.iter().find(|w| w.name == name).map(|w| w.path.clone());
+        let shown = printable(name, 120);
+        match (in_set(a), in_set(b)) {
+            (Some(a), Some(b)) => found.files(&shown, &decode(&a)?, &decode(&b)?),
+            (Some(_), None) => found.structure.push(format!("only tilectl writes {shown}")),
+            (None, _) => found.structure.push(format!("{shown} is not written")),
+        }
+    }
+    Ok(found)
+}
+
+impl Comparison {
+    fn files(&mut self, name: &str, a: &Decoded, b: &Decoded) {
+        if a.size != b.size {
+            self.structure.push(format!(
+                "{name} has {}x{} instead of {}x{} pixels",
+                a.size.0, a.size.1, b.size.0, b.size.1
+            ));
+            return;
+        }
+        self.pixels += b.size.0 * b.size.1;
+        self.channels += b.channels.len();
+        for (channel, values) in &b.channels {
+            if let Some(mine) = a.channels.get(channel) {
+                self.channel(name, channel, mine, values);
+            } else {
+                self.structure.push(format!("{name} lacks the channel {}", printable(channel, 80)));
+            }
+        }
+        for channel in a.channels.keys().filter(|c| !b.channels.contains_key(*c)) {
+            self.structure.push(format!("{name} has the channel {} too many", printable(channel, 80)));
+        }
+        let keys: BTreeSet<&String> = a.texts.keys().chain(b.texts.keys()).collect();
+        for key in keys.into_iter().filter(|k| !varies(k)) {
+            if a.texts.get(key) != b.texts.get(key) {
+                let said =
+                    |t: &BTreeMap<String, String>| t.get(key).map_or("nothing".into(), |v| printable(v, 80));
+                let (mine, right) = (said(&a.texts), said(&b.texts));
+                self.metadata.push(format!(
+                    "the metadata {} of {name} is {mine} instead of {right}",
+                    printable(key, 60)
+                ));
+            }
+        }
+    }
+
+    fn channel(&mut self, file: &str, channel: &str, a: &Samples, b: &Samples) {
+        let (mut count, mut largest) = (0, 0.0_f64);
+        let mut places = BTreeSet::new();
+        if a.len() != b.len() {
+            self.structure.push(format!("{file} has another number of values in {}", printable(channel, 80)));
+            return;
+        }
+        for at in 0..b.len() {
+            if let Some(apart) = a.apart(b, at) {
+                count += 1;
+                largest = if largest.is_nan() || apart.is_nan() { f64::NAN } else { largest.max(apart) };
+                places.insert(at);
+            }
+        }
+        if count > 0 {
+            self.places.entry(file.to_owned()).or_default().append(&mut places);
+            self.values.push(ChannelDifference {
+                file: file.to_owned(),
+                channel: printable(channel, 80),
+                pixels: count,
+                of: b.len(),
+                largest,
+            });
+        }
+    }
+}
+
+/// Whether metadata of this name is another one in every render.
+fn varies(key: &str) -> bool {
+    let key = key.to_lowercase();
+    VARYING.contains(&key.as_str()) || key.contains("rendertime") || key.ends_with("_time")
+}
+
+/// One channel, a value per pixel from the top left.
+enum Samples {
+    Integers(Vec<u32>),
+    /// Bits of 16- or 32-bit floats, widened.
+    Floats(Vec<f32>),
+}
+
+impl Samples {
+    fn len(&self) -> usize {
+        match self {
+            Self::Integers(v) => v.len(),
+            Self::Floats(v) => v.len(),
+        }
+    }
+
+    /// By how much a value differs, if it does. What is no number equals what is no number.
+    fn apart(&self, other: &Self, at: usize) -> Option<f64> {
+        match (self, other) {
+            (Self::Integers(a), Self::Integers(b)) => {
+                let (a, b) = (*a.get(at)?, *b.get(at)?);
+                (a != b).then(|| f64::from(a.abs_diff(b)))
+            }
+            (Self::Floats(a), Self::Floats(b)) => {
+                let (a, b) = (*a.get(at)?, *b.get(at)?);
+                let same = a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+                (!same).then(|| f64::from((a - b).abs()))
+            }
+            _ => Some(f64::NAN),
+        }
+    }
+}
+
+/// A picture's values.
+#[derive(Default)]
+struct Decoded {
+    size: (usize, usize),
+    channels: BTreeMap<String, Samples>,
+    texts: BTreeMap<String, String>,
+}
+
+fn decode(path: &Path) -> Result<Decoded> {
+    let bytes = std::fs::read(path).at("read", path)?;
+    if bytes.starts_with(&[0x76, 0x2f, 0x31, 0x01]) {
+        exr(&bytes, path)
+    } else if bytes.starts_with(b"\x89PNG") {
+        png(&bytes, path)
+    } else {
+        Ok(other(&bytes, path))
+    }
+}
+
+fn broken(path: &Path, e: &dyn std::fmt::Display) -> Error {
+    Error::render(format!("cannot decode {}: {e}", path.display()))
+        .remedy("Check the disk; render it again if this repeats.")
+}
+
+fn exr(bytes: &[u8], path: &Path) -> Result<Decoded> {
+    use exr::prelude::*;
+    let image = read()
+        .no_deep_data()
+        .largest_resolution_level()
+        .all_channels()
+        .all_layers()
+        .all_attributes()
+        .from_buffered(std::io::Cursor::new(bytes))
+        .map_err(|e| broken(path, &e))?;
+    let mut found = Decoded::default();
+    let text = |value: &AttributeValue| match value {
+        AttributeValue::Text(text) => Some(text.to_string()),
+        _ => None,
+    };
+    for layer in image.layer_data {
+        found.size = (layer.size.width(), layer.size.height());
+        let prefix = layer.attributes.layer_name.as_ref().map(ToString::to_string).unwrap_or_default();
+        for (key, value) in &layer.attributes.other {
+            if let Some(text) = text(value) {
+                found.texts.insert(key.to_string(), text);
+            }
+        }
+        for channel in layer.channel_data.list {
+            let name = format!("{prefix}{}{}", if prefix.is_empty() { "" } else { "/" }, channel.name);
+            if name.contains(CLOCK_PASS) {
+                continue;
+            }
+            let samples = match channel.sample_data {
+                FlatSamples::F16(v) => Samples::Floats(v.into_iter().map(f16::to_f32).collect()),
+                FlatSamples::F32(v) => Samples::Floats(v),
+                FlatSamples::U32(v) => Samples::Integers(v),
+            };
+            found.channels.insert(name, samples);
+        }
+    }
+    for (key, value) in &image.attributes.other {
+        if let Some(text) = text(value) {
+            found.texts.insert(key.to_string(), text);
+        }
+    }
+    Ok(found)
+}
+
+fn png(bytes: &[u8], path: &Path) -> Result<Decoded> {
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+    decoder.set_transformations(png::Transformations::IDENTITY);
+    let mut reader = decoder.read_info().map_err(|e| broken(path, &e))?;
+    let size = reader.output_buffer_size().ok_or_else(|| broken(path, &"it is too large"))?;
+    let mut data = vec![0; size];
+    let info = reader.next_frame(&mut data).map_err(|e| broken(path, &e))?;
+    let _ = reader.finish();
+    let names: &[&str] = match info.color_type {
+        png::ColorType::Grayscale => &["Y"],
+        png::ColorType::GrayscaleAlpha => &["Y", "A"],
+        png::ColorType::Rgb => &["R", "G", "B"],
+        png::ColorType::Rgba => &["R", "G", "B", "A"],
+        png::ColorType::Indexed => return Err(broken(path, &"it has a palette, which Blender never writes")),
+    };
+    let values: Vec<u32> = match info.bit_depth {
+        png::BitDepth::Sixteen => {
+            data.chunks_exact(2).map(|p| u32::from(u16::from_be_bytes([p[0], p[1]]))).collect()
+        }
+        png::BitDepth::Eight => data.iter().map(|b| u32::from(*b)).collect(),
+        _ => return Err(broken(path, &"it has a depth that Blender never writes")),
+    };
+    let meta = reader.info();
+    let mut texts: BTreeMap<String, String> =
+        meta.uncompressed_latin1_text.iter().map(|t| (t.keyword.clone(), t.text.clone())).collect();
+    texts.extend(
+        meta.compressed_latin1_text.iter().filter_map(|t| Some((t.keyword.clone(), t.get_text().ok()?))),
+    );
+    texts.extend(meta.utf8_text.iter().filter_map(|t| Some((t.keyword.clone(), t.get_text().ok()?))));
+    Ok(Decoded {
+        size: (info.width as usize, info.height as usize),
+        channels: apart(names, &values, Samples::Integers),
+        texts,
+    })
+}
+
+/// Interleaved values by channel.
+fn apart<T: Copy>(names: &[&str], values: &[T], of: fn(Vec<T>) -> Samples) -> BTreeMap<String, Samples> {
+    names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            ((*name).to_owned(), of(values.iter().skip(at).step_by(names.len()).copied().collect()))
+        })
+        .collect()
+}
+
+fn other(bytes: &[u8], path: &Path) -> Decoded {
+    let format = image::guess_format(bytes).ok().or_else(|| {
+        // Targa files have no mark of their own.
+        let targa = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tga"));
+        (targa || bytes.get(1..3) == Some(&[0, 2])).then_some(image::ImageFormat::Tga)
+    });
+    let decoded = format.and_then(|format| image::load_from_memory_with_format(bytes, format).ok());
+    let Some(decoded) = decoded else { return raw(bytes) };
+    let size = (decoded.width() as usize, decoded.height() as usize);
+    let names = ["R", "G", "B", "A"];
+    let channels = match &decoded {
+        image::DynamicImage::ImageRgb32F(_) | image::DynamicImage::ImageRgba32F(_) => {
+            apart(&names, decoded.to_rgba32f().as_raw(), Samples::Floats)
+        }
+        _ => {
+            let values: Vec<u32> = decoded.to_rgba16().as_raw().iter().map(|v| u32::from(*v)).collect();
+            apart(&names, &values, Samples::Integers)
+        }
+    };
+    Decoded { size, channels, texts: BTreeMap::new() }
+}
+
+/// A format that is not decoded here: its bytes, without the header where that holds a clock.
+fn raw(bytes: &[u8]) -> Decoded {
+    let at = |big: bool| {
+        let four: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+        Some(if big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) } as usize)
+    };
+    // DPX and Cineon say where their pixels begin; what stands before that has the time.
+    let start = match bytes.get(..4) {
+        Some(b"SDPX" | b"\x80\x2a\x5f\xd7") => at(true),
+        Some(b"XPDS" | b"\xd7\x5f\x2a\x80") => at(false),
+        _ => Some(0),
+    };
+    let body = start.and_then(|start| bytes.get(start..)).unwrap_or(bytes);
+    let values = body.iter().map(|b| u32::from(*b)).collect();
+    Decoded {
+        size: (body.len(), 1),
+        channels: BTreeMap::from([("bytes".to_owned(), Samples::Integers(values))]),
+        texts: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_png(path: &Path, pixels: &[u8], texts: &[(&str, &str)]) -> Written {
+        let file = std::fs::File::create(path).unwrap();
+        let mut encoder = png::Encoder::new(file, pixels.len() as u32 / 3, 1);
+        encoder.set_color(png::ColorType::Rgb);
+        for (key, text) in texts {
+            encoder.add_text_chunk((*key).into(), (*text).into()).unwrap();
+        }
+        encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+        Written { name: Written::picture(""), path: path.to_owned() }
+    }
+
+    #[test]
+    fn equal_files_are_equal_whatever_their_clocks_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let a = write_png(&at("a.png"), &[1, 2, 3, 4, 5, 6], &[("Date", "now"), ("RenderTime", "1 s")]);
+        let b = write_png(&at("b.png"), &[1, 2, 3, 4, 5, 6], &[("Date", "then"), ("RenderTime", "2 s")]);
+        let found = compare(&[a], &[b]).unwrap();
+        assert!(found.is_equal(), "{found:?}");
+        assert_eq!((found.channels, found.pixels), (3, 2));
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let a = write_png(&at("a.png"), &[1, 2, 3, 4, 5, 9], &[("Scene", "A")]);
+        let b = write_png(&at("b.png"), &[1, 2, 3, 4, 5, 6], &[("Scene", "B")]);
+        let found = compare(std::slice::from_ref(&a), std::slice::from_ref(&b)).unwrap();
+        let words = found.words();
+        assert!(words.contains("the metadata Scene of the picture is A instead of B"), "{words}");
+        assert!(words.contains("the picture differs in 1 of 2 pixels by up to 3 (B)"), "{words}");
+        let left = Written { name: Written::picture("_L"), ..b.clone() };
+        let words = compare(&[a], &[b, left]).unwrap().words();
+        assert!(words.contains("the view L is not written"), "{words}");
+    }
+
+    #[test]
+    fn what_blender_does_not_repeat_excuses_as_much_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let reference = write_png(&at("r.png"), &[0; 9], &[]);
+        let again = write_png(&at("s.png"), &[1, 0, 0, 0, 0, 0, 0, 0, 0], &[]);
+        let elsewhere = write_png(&at("e.png"), &[0, 0, 0, 7, 0, 0, 0, 0, 0], &[]);
+        let more = write_png(&at("m.png"), &[0, 0, 0, 7, 0, 0, 7, 0, 0], &[]);
+        let of =
+            |a: &Written, b: &Written| compare(std::slice::from_ref(a), std::slice::from_ref(b)).unwrap();
+        let between = of(&again, &reference);
+        assert!(of(&elsewhere, &reference).is_within(&between));
+        assert!(!of(&more, &reference).is_within(&between));
+        assert!(!of(&elsewhere, &reference).is_within(&Comparison::default()));
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_is_an_error_and_an_unknown_format_is_compared_by_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            Written { name: "x".into(), path }
+        };
+        for wrong in [&b"\x89PNG\r\n\x1a\nxx"[..], &[0x76, 0x2f, 0x31, 0x01, 2, 0]] {
+            assert!(compare(&[at("a", wrong)], &[at("b", wrong)]).is_err());
+        }
+        let dpx = |clock: u8| [&b"SDPX"[..], &[0, 0, 0, 10, clock, clock], &[5, 6, 7]].concat();
+        assert!(compare(&[at("a", &dpx(1))], &[at("b", &dpx(2))]).unwrap().is_equal());
+        assert!(!compare(&[at("a", b"jp2 one")], &[at("b", b"jp2 two")]).unwrap().is_equal());
+    }
+}

@@ -1,0 +1,165 @@
+//! The reference of a proof: a small whole frame that this machine's Blender makes of the file as it lies.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::compare::Written;
+use crate::blender::{Picture, printable};
+use crate::error::{Error, IoContext, Result};
+
+/// How often whoever waits is asked whether to go on.
+const ASK: Duration = Duration::from_millis(50);
+
+/// What is asked of one scene of the file: it is rendered small.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// Its name.
+    pub scene: String,
+    /// Resolution before the percentage; its own when absent.
+    pub resolution: Option<(u32, u32)>,
+    /// Resolution percentage.
+    pub percentage: Option<u32>,
+    /// Samples per pixel.
+    pub samples: Option<u32>,
+    /// Seed.
+    pub seed: Option<i32>,
+}
+
+/// One small frame.
+#[derive(Clone, Debug)]
+pub struct Small {
+    /// Scene, camera, frame, threads and device.
+    pub picture: Picture,
+    /// What is asked of the file's scenes.
+    pub scenes: Vec<Asked>,
+    /// The file's format, as Blender calls it, where it is not the scene's own.
+    pub format: Option<String>,
+}
+
+/// What this machine's Blender is asked to render.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The program.
+    pub blender: PathBuf,
+    /// The .blend as it lies.
+    pub blend: PathBuf,
+    /// Whether scripts in it may run.
+    pub scripts: bool,
+    /// The frames.
+    pub pictures: Vec<Small>,
+    /// Where files are kept; it is there and empty.
+    pub folder: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    pictures: Vec<AnswerPicture>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AnswerPicture {
+    files: Vec<AnswerFile>,
+}
+
+#[derive(Deserialize)]
+struct AnswerFile {
+    path: PathBuf,
+    view_suffix: Option<String>,
+    target: Option<String>,
+}
+
+/// Starts Blender as its user does, without a window, and has it render the frames; what each wrote, in their order.
+/// `go_on` is asked now and then.
+///
+/// # Errors
+/// When Blender cannot be started, or does not render the frames; with its last words.
+pub fn render(order: &Order, go_on: &dyn Fn() -> bool) -> Result<Vec<Vec<Written>>> {
+    let code = order.folder.join("code");
+    std::fs::create_dir_all(&code).at("create", &code)?;
+    for (name, source) in crate::blender::worker_files() {
+        let path = code.join(name);
+        std::fs::write(&path, source).at("write", &path)?;
+    }
+    let (asked, answered) = (order.folder.join("request.json"), order.folder.join("answer.json"));
+    let mut pictures = Vec::new();
+    for (number, small) in order.pictures.iter().enumerate() {
+        let folder = order.folder.join(format!("picture-{number}"));
+        std::fs::create_dir_all(&folder).at("create", &folder)?;
+        pictures.push(json!({
+            "folder": folder,
+            "scene": small.picture.scene,
+            "camera": small.picture.camera,
+            "frame": small.picture.frame,
+            "threads": small.picture.threads,
+            "device": small.picture.device,
+            "format": small.format,
+            "passes": small.picture.passes,
+            "scenes": small.scenes,
+        }));
+    }
+    let request = json!({"pictures": pictures});
+    std::fs::write(&asked, request.to_string()).at("write", &asked)?;
+    let log = order.folder.join("log");
+    let said = std::fs::File::create(&log).at("write", &log)?;
+    let errors = said.try_clone().at("write", &log)?;
+    let mut command = Command::new(&order.blender);
+    command.args(["-b", "-noaudio", if order.scripts { "-y" } else { "-Y" }]);
+    command.arg(&order.blend).arg("-P").arg(code.join("reference.py")).arg("--").args([&asked, &answered]);
+    command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::piped()).stdout(said).stderr(errors);
+    let program = order.blender.display().to_string();
+    let mut child = command.spawn().map_err(|e| {
+        Error::node(format!("{program} cannot be started: {}", crate::error::reason(&e))).fatal()
+    })?;
+    let ended = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status.to_string(),
+            Ok(None) if go_on() => std::thread::sleep(ASK),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(Error::interrupted("stopped"));
+            }
+            Err(e) => break crate::error::reason(&e),
+        }
+    };
+    let failed = |why: String| {
+        let words = std::fs::read(&log).unwrap_or_default();
+        let tail = String::from_utf8_lossy(&words[words.len().saturating_sub(3000)..]).into_owned();
+        Error::render(format!("this machine's Blender did not render the scene: {why}"))
+            .remedy("Render the frame in Blender by hand to see what is wrong with it.")
+            .log(printable(&tail, 3000))
+    };
+    let text =
+        std::fs::read(&answered).map_err(|_| failed(format!("it ended ({ended}) without a picture")))?;
+    let answer: Answer =
+        serde_json::from_slice(&text).map_err(|_| failed("its answer makes no sense".into()))?;
+    if let Some(error) = answer.error {
+        return Err(failed(printable(&error, 500)));
+    }
+    if answer.pictures.len() != order.pictures.len() {
+        return Err(failed("it rendered another number of pictures".into()));
+    }
+    let written = |file: AnswerFile| Written {
+        name: file.target.unwrap_or_else(|| Written::picture(file.view_suffix.as_deref().unwrap_or(""))),
+        path: file.path,
+    };
+    Ok(answer.pictures.into_iter().map(|p| p.files.into_iter().map(written).collect()).collect())
+}
+
+/// The version and build of a Blender on this machine, as `--version` says them: (`5.3.0`, hash).
+pub fn version_of(blender: &Path) -> Option<(String, String)> {
+    let out =
+        Command::new(blender).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let line = |start: &str| {
+        text.lines().find_map(|l| l.trim().strip_prefix(start)).map(|rest| rest.trim().to_owned())
+    };
+    // Distributions' builds have none, which Blender itself calls so.
+    Some((line("Blender ")?, line("build hash:").unwrap_or_else(|| "Unknown".into())))
+}

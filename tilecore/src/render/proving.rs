@@ -1,0 +1,752 @@
+//! Carries out a proof on the job's own slots: what it renders are small versions of some of the job's pictures.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use super::conclude::{Sheets, moved};
+use super::control::Control;
+use super::prover::{Effect, Errand, Event as Happened, Idle, Prover, Settled};
+use super::seat::Stage;
+use super::slot::{FinishOrder, FinishedFile, Order, Report, Tile};
+use super::work::{self, Canvas, Work};
+use super::{arrival, work::grown_within};
+use crate::blender::{Facts, Picture, TileFormat};
+use crate::dispatch::{Input, Piece};
+use crate::error::{Error, IoContext, Kind, Result};
+use crate::events::Event;
+use crate::geometry::{Frame, Grid, Rect};
+use crate::node::Place;
+use crate::proof::compare::{Written, compare};
+use crate::proof::reference::{self, Asked, Small};
+use crate::proof::{Cache, Finding, Mode, Verdict};
+use crate::state::{Record, now};
+use crate::stitch::Part;
+
+/// Pixels that a small frame has, about.
+const PIXELS: f64 = 3000.0;
+/// Samples of a small frame in all, of all its pixels, that are no trouble on any machine.
+const CHEAP: f64 = PIXELS * 128.0;
+/// Part of the frame's own samples, of all its pixels, that a small frame may have where these are more.
+const SAMPLED: f64 = 0.01;
+/// Rows and columns of its tiles.
+const SIDE: u32 = 3;
+/// Pictures of one job that are proved: its first and last frame, and each camera.
+const PICTURES: usize = 8;
+/// How long an errand is believed to take, seconds.
+pub(super) const ERRAND_S: f64 = 1.0;
+/// Part of the job's time that a proof may take where nobody asked for one.
+const SHARE: f64 = 0.03;
+/// Seconds that a proof takes besides opening and building the scene.
+const BESIDES_S: f64 = 1.5;
+
+/// Why a run has to start over.
+#[derive(Clone, Debug)]
+pub(super) enum Restart {
+    /// The picture cannot be made from tiles: frames are rendered whole.
+    Whole(String),
+    /// Without these nodes.
+    Without(Vec<String>),
+}
+
+/// One small picture that is proved.
+struct Case {
+    picture: Picture,
+    canvases: Vec<Canvas>,
+    scenes: Vec<Asked>,
+    format: TileFormat,
+    written_as: Option<String>,
+    pieces: Vec<Piece>,
+}
+
+/// The proof of a job, as far as it is.
+#[derive(Default)]
+pub(super) struct Proving {
+    prover: Option<Prover>,
+    cases: Vec<Case>,
+    began: f64,
+    threads: Vec<JoinHandle<()>>,
+    /// What came of it.
+    pub(super) verdict: Option<Verdict>,
+    /// Whether nothing is to be waited for: it holds, was not asked for, or could not be made.
+    pub(super) done: bool,
+    /// Slots that came later and render a small frame before they take part.
+    probation: BTreeSet<usize>,
+    references: usize,
+    key: Option<String>,
+}
+
+impl Proving {
+    /// Waits until nothing of it runs any more.
+    pub(super) fn settle(&mut self) {
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    fn has(&self, slot: usize) -> bool {
+        self.probation.contains(&slot) || self.prover.as_ref().is_some_and(|p| p.has(slot))
+    }
+}
+
+impl Control<'_, '_> {
+    /// Whether a slot is busy with the proof.
+    pub(super) fn is_proving(&self, slot: usize) -> bool {
+        self.proving.has(slot)
+    }
+
+    /// Whether pictures may be written: tiles are proved, or nobody wants to know.
+    pub(super) fn is_proved(&self) -> bool {
+        self.proving.done || (self.proving.prover.is_none() && self.options.proof != Mode::Always)
+    }
+
+    /// Begins the proof where it is wanted at once: asked for, or something about scene or Blender is not known.
+    pub(super) fn begin_proof(&mut self) -> Result<()> {
+        let unknown = self.meeting.blender.as_ref().is_some_and(|b| crate::proof::is_untested(&b.0));
+        let wanted = match self.options.proof {
+            Mode::Never => false,
+            Mode::Always => true,
+            Mode::Auto => unknown,
+        };
+        if !self.can_be_proved() {
+            self.proving.done = true;
+            return Ok(());
+        }
+        if wanted { self.prove() } else { Ok(()) }
+    }
+
+    /// Begins the proof where it has turned out to cost next to nothing beside the job.
+    pub(super) fn consider_proof(&mut self) -> Result<()> {
+        let idle = self.proving.prover.is_none() && !self.proving.done;
+        if !idle || self.options.proof != Mode::Auto || self.draining() {
+            return Ok(());
+        }
+        let Some(left) = self.dispatch.as_ref().and_then(|d| d.eta(self.clock())) else { return Ok(()) };
+        let ready = |s: &&super::seat::Seat| s.stage == Stage::Ready;
+        let slowest =
+            |of: fn(&super::seat::Seat) -> f64| self.seats.iter().filter(ready).map(of).fold(0.0, f64::max);
+        let cost = slowest(|s| s.start_s) + slowest(|s| s.open_s) + 2.0 * slowest(|s| s.build_s) + BESIDES_S;
+        if cost <= SHARE * (self.clock() + left) { self.prove() } else { Ok(()) }
+    }
+
+    /// Whether there is something to prove.
+    fn can_be_proved(&self) -> bool {
+        let cut = self.work.as_ref().is_some_and(|w| w.only.is_none() && !w.shots.is_empty());
+        cut && self.request.native.is_none()
+    }
+
+    fn prove(&mut self) -> Result<()> {
+        let Some(work) = self.work.as_ref() else { return Ok(()) };
+        let cases = match self.cases(work) {
+            Ok(cases) => cases,
+            Err(error) => return self.not_proved(&error),
+        };
+        self.proving.key = Some(self.proof_key(work, &cases));
+        if let Some(verdict) = self.remembered_proof() {
+            return self.proved(verdict);
+        }
+        let folder = self.proof_folder();
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).at("create", &folder)?;
+        let weaker = self.reference_blender().err();
+        let tiles: Vec<usize> = cases.iter().map(|c| c.pieces.len()).collect();
+        let mut prover = Prover::new(&tiles, weaker);
+        let effects = prover.begin();
+        self.proving.began = self.clock();
+        self.proving.cases = cases;
+        self.proving.prover = Some(prover);
+        self.emit(Event::Proving { pictures: tiles.len(), tiles: tiles.iter().sum() });
+        self.carry(effects)?;
+        self.hand_out_proof()
+    }
+
+    /// The small pictures: the first and last of the job, and the first through each camera of each scene.
+    fn cases(&self, work: &Work) -> Result<Vec<Case>> {
+        let mut chosen: Vec<usize> = vec![0];
+        for (at, shot) in work.shots.iter().enumerate() {
+            let known =
+                |c: &usize| (&work.shots[*c].scene, &work.shots[*c].camera) == (&shot.scene, &shot.camera);
+            if !chosen.iter().any(known) {
+                chosen.push(at);
+            }
+        }
+        chosen.truncate(PICTURES - 1);
+        let last = work.shots.len().saturating_sub(1);
+        if !chosen.contains(&last) {
+            chosen.push(last);
+        }
+        chosen.into_iter().map(|shot| self.case(work, shot)).collect()
+    }
+
+    fn case(&self, work: &Work, at: usize) -> Result<Case> {
+        let none = || Error::render("there is nothing to prove");
+        let shot = work.shots.get(at).ok_or_else(none)?;
+        let facts = |scene: &str| self.meeting.facts.iter().find(|f| f.scene == scene);
+        let main = facts(&shot.scene).ok_or_else(none)?;
+        let base = self.request.resolution.unwrap_or(main.resolution);
+        let before = self.request.percentage.unwrap_or(main.percentage);
+        let percentage = small_percentage(base, before, main);
+        let area = |p: u32| Frame::scaled(base.0, base.1, p).map(Frame::area);
+        let (full, small) = (area(before)?, area(percentage)?);
+        let mut scenes: Vec<Asked> = Vec::new();
+        for each in &self.meeting.facts {
+            let is_main = each.scene == main.scene;
+            let own = u64::from(each.percentage) * u64::from(percentage) / u64::from(before.max(1));
+            scenes.push(Asked {
+                scene: each.scene.clone(),
+                resolution: self.request.resolution.filter(|_| is_main),
+                percentage: Some(if is_main { percentage } else { (own as u32).max(1) }),
+                samples: Some(few(self.request.samples.unwrap_or(each.samples), full, small))
+                    .filter(|s| *s > 0),
+                seed: self.request.seed,
+            });
+        }
+        let smaller = |picture: &Picture| {
+            let name = picture.scene.as_deref().unwrap_or(&main.scene);
+            let asked = scenes.iter().find(|s| s.scene == name);
+            // A scene that the compositor reads is rendered at the size of the one that reads it.
+            let percentage = match (picture.percentage, asked) {
+                (Some(_), _) | (None, None) => Some(percentage),
+                (None, Some(asked)) => asked.percentage,
+            };
+            Picture { percentage, samples: asked.and_then(|a| a.samples), ..picture.clone() }
+        };
+        let mut canvases = Vec::new();
+        let mut pieces = Vec::new();
+        for index in shot.canvases.clone() {
+            let canvas = work.canvases.get(index as usize).ok_or_else(none)?;
+            let picture = smaller(&canvas.picture);
+            let own = picture.scene.as_deref().and_then(facts);
+            let resolution = picture.resolution.or(own.map(|f| f.resolution)).unwrap_or(base);
+            let frame = Frame::scaled(
+                resolution.0.max(4),
+                resolution.1.max(4),
+                picture.percentage.unwrap_or(percentage),
+            )?;
+            let region = match own.and_then(|f| f.border) {
+                Some(border) => border.rect(frame)?,
+                None => frame.rect(),
+            };
+            let whole = picture.whole;
+            for rect in cut(region, whole)? {
+                pieces.push(Piece { id: pieces.len() as u64, picture: canvases.len() as u32, region: rect });
+            }
+            canvases.push(Canvas { picture, frame, region });
+        }
+        Ok(Case {
+            picture: smaller(&shot.picture),
+            canvases,
+            scenes,
+            format: shot.format,
+            written_as: shot.written_as.map(|f| f.name().to_owned()),
+            pieces,
+        })
+    }
+
+    fn proof_folder(&self) -> PathBuf {
+        self.work.as_ref().map(|w| w.dir.root().join("proof")).unwrap_or_default()
+    }
+
+    /// This machine's Blender that a reference is rendered with, or why there is none.
+    fn reference_blender(&self) -> Result<PathBuf, String> {
+        let wanted = self.meeting.blender.clone().ok_or("no node has said what Blender it has")?;
+        if let Some(why) = self.no_room_here() {
+            return Err(why);
+        }
+        // What a local node was started with is what its worker said of itself.
+        let local = self.seats.iter().find_map(|s| {
+            let (spec, hello) = (self.nodes.get(s.node)?.spec(), s.hello.as_ref()?);
+            let same = (&hello.version, &hello.hash) == (&wanted.0, &wanted.1);
+            let there = spec.place == Place::Local && same && !hello.program.is_empty();
+            there.then(|| PathBuf::from(&hello.program))
+        });
+        if let Some(blender) = local {
+            return Ok(blender);
+        }
+        let blender = PathBuf::from("blender");
+        match reference::version_of(&blender) {
+            Some(found) if found == wanted => Ok(blender),
+            Some((version, hash)) => Err(format!(
+                "this machine's Blender is {version} ({hash}), the nodes have {} ({})",
+                wanted.0, wanted.1
+            )),
+            None => Err("this machine has no Blender".into()),
+        }
+    }
+
+    /// Why this machine's memory does not take the scene a second time, if it does not.
+    fn no_room_here(&self) -> Option<String> {
+        let free = available_memory()?;
+        // What was free when the Blender here started, less what is now, is what the scene takes.
+        let before = self
+            .seats
+            .iter()
+            .filter(|s| self.nodes.get(s.node).is_some_and(|n| n.spec().place == Place::Local))
+            .filter_map(|s| s.hello.as_ref()?.memory)
+            .max();
+        let size = std::fs::metadata(&self.request.blend).map_or(0, |m| m.len());
+        let takes = before.map_or(0, |b| b.saturating_sub(free)).max(size.saturating_mul(2));
+        (takes.saturating_mul(5) / 4 > free).then(|| {
+            format!("the scene takes about {} MB, and this machine has {} MB left", takes >> 20, free >> 20)
+        })
+    }
+
+    /// What a proof is kept under: everything that decides whether it holds, but samples, seed and size.
+    fn proof_key(&self, work: &Work, cases: &[Case]) -> String {
+        let identity = &work.identity;
+        let mut parts: Vec<String> =
+            identity.files.iter().map(|f| format!("{} {}", f.path, f.sha256)).collect();
+        parts.push(format!("{} {}", identity.blender, identity.hash));
+        parts.push(format!(
+            "{:?} {:?} {:?} {} {}",
+            self.request.tile_format,
+            self.request.overlap,
+            self.options.format,
+            self.request.scripts,
+            self.request.force_tiles
+        ));
+        for case in cases {
+            parts.push(format!(
+                "{:?} {:?} {} {:?} {:?}",
+                case.picture.scene, case.picture.camera, case.picture.frame, case.format, case.written_as
+            ));
+        }
+        let nodes: BTreeSet<String> = self
+            .seats
+            .iter()
+            .filter(|s| s.stage != Stage::Off && s.hello.is_some())
+            .map(|s| format!("{} {:?}", self.nodes[s.node].name(), s.device))
+            .collect();
+        parts.extend(nodes);
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        Cache::key(&parts)
+    }
+
+    fn remembered_proof(&self) -> Option<Verdict> {
+        if self.options.prove_only {
+            return None;
+        }
+        Cache::load(self.options.proofs.as_ref()?).get(self.proving.key.as_ref()?)
+    }
+
+    /// Offers the proof every slot that has nothing to do.
+    pub(super) fn hand_out_proof(&mut self) -> Result<()> {
+        if self.proving.done || self.proving.prover.is_none() {
+            return Ok(());
+        }
+        let idle: Vec<Idle> = (0..self.seats.len())
+            .filter(|s| {
+                let seat = &self.seats[*s];
+                seat.stage == Stage::Ready
+                    && !seat.rendering
+                    && !seat.held
+                    && !self.is_finishing(*s)
+                    && !self.is_proving(*s)
+            })
+            .map(|slot| Idle { slot, node: self.seats[slot].node })
+            .collect();
+        let expected = self.expected_nodes();
+        let effects = self.proving.prover.as_mut().map(|p| p.offer(&idle, &expected)).unwrap_or_default();
+        self.carry(effects)
+    }
+
+    /// Nodes that render, or will soon.
+    fn expected_nodes(&self) -> BTreeSet<usize> {
+        self.seats.iter().filter(|s| s.stage == Stage::Ready && !s.held).map(|s| s.node).collect()
+    }
+
+    fn carry(&mut self, effects: Vec<Effect>) -> Result<()> {
+        for effect in effects {
+            match effect {
+                Effect::Send(slot, errand) => self.send_on(slot, &errand)?,
+                Effect::Reference => self.begin_reference()?,
+                Effect::Stitch(case) => self.stitch_proof(case)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn send_on(&mut self, slot: usize, errand: &Errand) -> Result<()> {
+        self.feed(Input::Lent(slot, ERRAND_S))?;
+        let order = match errand {
+            Errand::Tiles(case, tiles) => {
+                let tiles = tiles.iter().filter_map(|at| self.proof_tile(*case, *at, slot)).collect();
+                self.seats[slot].has_rendered = true;
+                Order::Prove(tiles)
+            }
+            Errand::Finish(case) => match self.finish_of(*case, slot, false) {
+                Some(order) => Order::Finish(Box::new(order)),
+                None => return Ok(()),
+            },
+            Errand::Whole(case) => match self.finish_of(*case, slot, true) {
+                Some(order) => Order::Finish(Box::new(order)),
+                None => return Ok(()),
+            },
+        };
+        self.seats[slot].picture = None;
+        self.seats[slot].order(order);
+        Ok(())
+    }
+
+    fn proof_tile(&self, case: usize, at: usize, slot: usize) -> Option<Tile> {
+        let (work, folder) = (self.work.as_ref()?, self.proof_folder());
+        let this = self.proving.cases.get(case)?;
+        let piece = *this.pieces.get(at)?;
+        let canvas = this.canvases.get(piece.picture as usize)?;
+        let seat = &self.seats[slot];
+        let name = format!("proof{case}-{}", work::name_of(piece.picture, piece.region));
+        Some(Tile {
+            piece,
+            rendered: grown_within(piece.region, work.overlap, canvas.region),
+            frame: canvas.frame,
+            into: folder.join(format!("{name}.{}", this.format.extension())),
+            name,
+            picture: Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() },
+        })
+    }
+
+    /// The order to finish a case's stitched tiles, or to render it whole.
+    fn finish_of(&self, case: usize, slot: usize, whole: bool) -> Option<FinishOrder> {
+        let this = self.proving.cases.get(case)?;
+        let seat = &self.seats[slot];
+        let here = |p: &Picture| Picture { device: seat.device, threads: seat.threads, ..p.clone() };
+        let folder = self.proof_folder();
+        let stitched = this.canvases.iter().enumerate().map(|(at, canvas)| {
+            (canvas.picture.scene.clone().unwrap_or_default(), stitched(&folder, case, at))
+        });
+        let main = &this.picture;
+        Some(FinishOrder {
+            picture: here(main),
+            sources: this.canvases.iter().map(|c| &c.picture).filter(|p| *p != main).map(here).collect(),
+            stitched: if whole { Vec::new() } else { stitched.collect() },
+            format: this.written_as.clone(),
+            most: arrival::most(TileFormat::Exr, this.canvases.first()?.frame.area()),
+            into: folder.join(format!("{}-{case}-{slot}", if whole { "whole" } else { "candidate" })),
+            native: whole.then(|| this.scenes.clone()),
+            repeatable: true,
+        })
+    }
+
+    fn begin_reference(&mut self) -> Result<()> {
+        let blender = match self.reference_blender() {
+            Ok(blender) => blender,
+            Err(why) => {
+                let _ = self.reporting.send((usize::MAX, Report::Referenced(Err(Error::render(why)))));
+                return Ok(());
+            }
+        };
+        self.proving.references += 1;
+        let folder = self.proof_folder().join(format!("reference-{}", self.proving.references));
+        std::fs::create_dir_all(&folder).at("create", &folder)?;
+        let local = self.seats.iter().find(|s| self.nodes[s.node].spec().place == Place::Local);
+        let (threads, device) = local.map_or((None, crate::node::Device::Cpu), |s| (s.threads, s.device));
+        let small = |case: &Case| Small {
+            picture: Picture { threads, device, ..case.picture.clone() },
+            scenes: case.scenes.clone(),
+            format: case.written_as.clone(),
+        };
+        let order = reference::Order {
+            blender,
+            blend: std::path::absolute(&self.request.blend).at("read", &self.request.blend)?,
+            scripts: self.request.scripts,
+            pictures: self.proving.cases.iter().map(small).collect(),
+            folder,
+        };
+        let (reporting, abort) = (self.reporting.clone(), self.abort.clone());
+        let thread = std::thread::Builder::new()
+            .name("reference".into())
+            .spawn(move || {
+                let go_on = || !abort.load(std::sync::atomic::Ordering::Relaxed);
+                let _ = reporting.send((usize::MAX, Report::Referenced(reference::render(&order, &go_on))));
+            })
+            .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
+        self.proving.threads.push(thread);
+        Ok(())
+    }
+
+    fn stitch_proof(&mut self, case: usize) -> Result<()> {
+        let Some(this) = self.proving.cases.get(case) else { return Ok(()) };
+        let folder = self.proof_folder();
+        let mut pictures = Vec::new();
+        for (at, canvas) in this.canvases.iter().enumerate() {
+            let tiles = (0..this.pieces.len()).filter(|p| this.pieces[*p].picture as usize == at);
+            let parts = tiles.filter_map(|p| self.proof_tile(case, p, 0)).map(|tile| Part {
+                path: tile.into,
+                region: tile.piece.region,
+                rendered: tile.rendered,
+            });
+            let target = match this.format {
+                TileFormat::Png => folder.join(format!("candidate-{case}.png")),
+                TileFormat::Exr => stitched(&folder, case, at),
+            };
+            pictures.push((moved(parts.collect(), canvas.region), canvas.region.size(), target));
+        }
+        let done = (this.format == TileFormat::Png).then(|| Written {
+            name: Written::picture(""),
+            path: folder.join(format!("candidate-{case}.png")),
+        });
+        let sheets =
+            Sheets { format: this.format, pictures, compression: crate::stitch::Compression::default() };
+        let reporting = self.reporting.clone();
+        let thread = std::thread::Builder::new()
+            .name("stitch proof".into())
+            .spawn(move || {
+                let outcome = sheets.stitch().map(|_| done);
+                let _ = reporting.send((usize::MAX, Report::ProofStitched(case, outcome)));
+            })
+            .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
+        self.proving.threads.push(thread);
+        Ok(())
+    }
+
+    /// What a slot says about the proof; gives back what is not about it.
+    pub(super) fn hear_proof(&mut self, slot: usize, report: Report) -> Result<Option<Report>> {
+        let happened = match report {
+            Report::ProofStitched(case, outcome) => Happened::Stitched(case, outcome),
+            Report::Referenced(outcome) => Happened::Referenced(outcome),
+            report if !self.is_proving(slot) => return Ok(Some(report)),
+            Report::Proved => Happened::Tiles(slot),
+            Report::Finished(files) if self.proving.probation.remove(&slot) => {
+                self.end_of_probation(slot, &files)?;
+                return Ok(None);
+            }
+            Report::Refused(_) if self.proving.probation.remove(&slot) => {
+                self.ready(slot)?;
+                return Ok(None);
+            }
+            Report::Finished(files) => Happened::Files(slot, files.into_iter().map(written).collect()),
+            Report::Refused(error) => Happened::Failed(slot, error),
+            Report::Lost(error) => {
+                self.proving.probation.remove(&slot);
+                self.proof_heard(Happened::Lost(slot))?;
+                return Ok(Some(Report::Lost(error)));
+            }
+            other => return Ok(Some(other)),
+        };
+        let back = match &happened {
+            Happened::Tiles(slot) | Happened::Files(slot, _) | Happened::Failed(slot, _) => Some(*slot),
+            _ => None,
+        };
+        self.proof_heard(happened)?;
+        if let Some(slot) = back.filter(|s| !self.is_proving(*s)) {
+            self.feed(Input::Returned(slot))?;
+            self.hand_out_finishes()?;
+        }
+        Ok(None)
+    }
+
+    fn proof_heard(&mut self, happened: Happened) -> Result<()> {
+        let expected = self.expected_nodes();
+        let Some(prover) = self.proving.prover.as_mut() else { return Ok(()) };
+        let effects = prover.on(happened, &expected);
+        self.carry(effects)?;
+        self.hand_out_proof()?;
+        if self.proving.done {
+            return Ok(());
+        }
+        match self.proving.prover.as_ref().and_then(|p| p.settled().cloned()) {
+            None => Ok(()),
+            Some(Ok(settled)) => {
+                let verdict = self.verdict(settled);
+                self.proved(verdict)
+            }
+            Some(Err(error)) => self.not_proved(&error),
+        }
+    }
+
+    fn verdict(&self, settled: Settled) -> Verdict {
+        let name = |node: usize| self.nodes.get(node).map_or_else(String::new, |n| n.name().to_owned());
+        let blender = self.meeting.blender.clone().unwrap_or_default().0;
+        settled.verdict(&name, blender, self.clock() - self.proving.began)
+    }
+
+    /// The proof is made, one way or the other.
+    fn proved(&mut self, verdict: Verdict) -> Result<()> {
+        self.proving.done = true;
+        self.proving.verdict = Some(verdict.clone());
+        if let Some(work) = self.work.as_mut() {
+            work.dir.append(&Record::Proof { verdict: verdict.clone(), at: now() })?;
+        }
+        self.emit(Event::Proof { verdict: verdict.clone(), sentence: verdict.sentence() });
+        if verdict.holds() {
+            self.keep_proof(&verdict);
+            return self.close_all();
+        }
+        if self.options.prove_only {
+            return Ok(());
+        }
+        let sentence = verdict.sentence();
+        let trimmed = sentence.trim_end_matches('.').to_owned();
+        if self.request.force_tiles {
+            let text = format!("{sentence} --force-tiles goes ahead all the same.");
+            self.emit(Event::Warning { text });
+            return self.close_all();
+        }
+        self.restart = match &verdict.finding {
+            Finding::Cut => Some(Restart::Whole(trimmed.clone())),
+            Finding::Nodes(names) => Some(Restart::Without(names.clone())),
+            _ => None,
+        };
+        Err(Error::input(trimmed).remedy(verdict.remedy()))
+    }
+
+    /// The proof could not be made.
+    fn not_proved(&mut self, error: &Error) -> Result<()> {
+        self.proving.done = true;
+        if error.kind() == Kind::Interrupted {
+            return Err(error.clone());
+        }
+        if self.options.prove_only || self.options.proof == Mode::Always {
+            return Err(error.clone().within("the proof could not be made"));
+        }
+        let untested = self.meeting.blender.as_ref().is_some_and(|b| crate::proof::is_untested(&b.0));
+        if untested && !self.request.force_tiles {
+            let why = format!(
+                "this Blender is newer than the tested ones, and the proof could not be made: {error}"
+            );
+            self.restart = Some(Restart::Whole(why.clone()));
+            return Err(Error::input(why).remedy("--force-tiles cuts the frame all the same."));
+        }
+        self.emit(Event::Warning { text: format!("Not proved on this scene: {error}.") });
+        self.close_all()
+    }
+
+    fn keep_proof(&self, verdict: &Verdict) {
+        let (Some(path), Some(key)) = (&self.options.proofs, &self.proving.key) else { return };
+        if verdict.remembered {
+            return;
+        }
+        let mut cache = Cache::load(path);
+        cache.put(key.clone(), verdict.clone(), now());
+        if let Err(e) = cache.store() {
+            tracing::debug!("the proof is not kept: {e}");
+        }
+    }
+
+    /// Pictures that waited for the proof are written now.
+    fn close_all(&mut self) -> Result<()> {
+        let several = self.work.as_ref().map_or(0, |w| w.shots.len());
+        if several > 1 {
+            for shot in 0..several {
+                self.close(shot)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A slot of a node that came later renders a small frame first, where there is something to compare it with. Says
+    /// whether it does.
+    pub(super) fn on_probation(&mut self, slot: usize) -> bool {
+        let node = self.seats[slot].node;
+        let holds = self.proving.verdict.as_ref().is_some_and(Verdict::holds);
+        let known = self.proving.prover.as_ref().and_then(|p| p.settled()?.as_ref().ok());
+        let new = known.is_some_and(|s| !s.nodes.contains(&node));
+        let reference = self.proving.prover.as_ref().is_some_and(|p| p.reference(0).is_some());
+        if !(self.seats[slot].late && holds && new && reference) {
+            return false;
+        }
+        let Some(order) = self.finish_of(0, slot, true) else { return false };
+        self.proving.probation.insert(slot);
+        self.seats[slot].order(Order::Finish(Box::new(order)));
+        true
+    }
+
+    fn end_of_probation(&mut self, slot: usize, files: &[FinishedFile]) -> Result<()> {
+        let files: Vec<Written> = files.iter().cloned().map(written).collect();
+        let reference =
+            self.proving.prover.as_ref().and_then(|p| p.reference(0).cloned()).unwrap_or_default();
+        let found = compare(&files, &reference)?;
+        let repeats = self.proving.verdict.as_ref().is_some_and(|v| v.finding == Finding::Exact);
+        if found.is_equal() || !repeats {
+            return self.ready(slot);
+        }
+        let name = self.seats[slot].name.clone();
+        let error = Error::node(format!(
+            "{name} makes another picture of this scene than the others: {}",
+            found.words()
+        ))
+        .remedy("Look there for another Blender build, colour configuration or add-on.")
+        .fatal();
+        self.seats[slot].trouble = Some(error.clone());
+        self.feed(Input::Lost(slot, error))
+    }
+
+    /// Waits until the proof is made.
+    pub(super) fn wait_for_proof(&mut self) -> Result<()> {
+        while self.proving.prover.is_some() && !self.proving.done {
+            self.hand_out_proof()?;
+            self.step()?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a canvas of a case is stitched to.
+fn stitched(folder: &Path, case: usize, canvas: usize) -> PathBuf {
+    folder.join(format!("stitched-{case}-{canvas}.exr"))
+}
+
+/// A file that a finish made, by what it is.
+fn written(file: FinishedFile) -> Written {
+    Written { name: file.target.unwrap_or_else(|| Written::picture(&file.suffix)), path: file.path }
+}
+
+/// The percentage at which a scene has about [`PIXELS`] in what is rendered of it.
+fn small_percentage(base: (u32, u32), percentage: u32, facts: &Facts) -> u32 {
+    let part = facts.border.as_ref().map_or(1.0, |b| {
+        f64::from((b.max_x - b.min_x).clamp(0.0, 1.0)) * f64::from((b.max_y - b.min_y).clamp(0.0, 1.0))
+    });
+    let area = f64::from(base.0) * f64::from(base.1) * part.max(1e-4);
+    let wanted = (100.0 * (PIXELS / area.max(1.0)).sqrt()).ceil() as u32;
+    // A tile of less than a few pixels says nothing.
+    let least = (100 * 4 * SIDE).div_ceil(base.0.min(base.1).max(1));
+    wanted.max(least).clamp(1, percentage.max(1))
+}
+
+/// Samples per pixel of a frame of `small` pixels that stands for one of `full` pixels: as many as there are, unless that
+/// costs much.
+fn few(samples: u32, full: u64, small: u64) -> u32 {
+    let affordable = CHEAP.max(SAMPLED * full as f64 * f64::from(samples)) / small.max(1) as f64;
+    samples.min(affordable as u32).max(samples.min(1))
+}
+
+/// The tiles of a small picture.
+fn cut(region: Rect, whole: bool) -> Result<Vec<Rect>> {
+    let side = |length: u32| if whole { 1 } else { SIDE.min(length / 2).max(1) };
+    let grid = Grid::new(region.size(), side(region.width()), side(region.height()))?;
+    grid.tiles()
+        .into_iter()
+        .map(|r| Rect::new(region.x() + r.x(), region.y() + r.y(), r.width(), r.height()))
+        .collect()
+}
+
+/// Memory that programs can have, bytes, where the system says it.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_picture_is_cut_into_nine_or_as_many_as_fit() {
+        let rect = |w, h| Rect::new(5, 7, w, h).unwrap();
+        assert_eq!(cut(rect(76, 43), false).unwrap().len(), 9);
+        assert_eq!(cut(rect(76, 43), true).unwrap(), [rect(76, 43)]);
+        assert_eq!(cut(rect(4, 1), false).unwrap().len(), 2);
+        let all = cut(rect(50, 31), false).unwrap();
+        assert_eq!(all.iter().map(|r| r.area()).sum::<u64>(), 50 * 31);
+        assert!(all.iter().all(|r| rect(50, 31).contains(*r)));
+    }
+
+    #[test]
+    fn a_small_picture_has_the_frames_own_samples_where_that_is_cheap() {
+        let (small, hd) = (3268, 1920 * 1080);
+        assert_eq!([0, 1, 96].map(|s| few(s, 320 * 180, small)), [0, 1, 96]);
+        assert_eq!(few(4096, hd, small), 4096);
+        assert!((100..200).contains(&few(4096, 320 * 180, small)), "{}", few(4096, 320 * 180, small));
+    }
+}
