@@ -3,7 +3,7 @@
 
 Read in this order: `properties` (what is chosen), `program` (the command line), `scene_copy` (the scene as it is now),
 `job` (one run of the program), `session` (one render of Blender), `engine` (what Cycles' engine does instead),
-`exr` (the passes), `nodes`, `operators`, `panel`.
+`exr` (the passes), `outside` (runs in the background), `nodes`, `operators`, `panel`.
 """
 
 bl_info = {
@@ -16,9 +16,9 @@ bl_info = {
     "category": "Render",
 }
 
-from . import engine, nodes, operators, panel, properties, session  # noqa: E402
+from . import engine, nodes, operators, outside, panel, properties, session  # noqa: E402
 
-PARTS = (properties, nodes, operators, panel, session, engine)
+PARTS = (properties, nodes, outside, operators, panel, session, engine)
 
 
 def register():

@@ -55,7 +55,6 @@ def render(engine, depsgraph):
 
 
 def fail(engine, text):
-    engine.report({"ERROR"}, text)
     engine.error_set(text)
     session.note(text)
 

@@ -34,14 +34,16 @@ class Seat:
     """A folder for what one file renders, kept from render to render. Two Blenders that have the same file open get two
     of them."""
 
-    def __init__(self, blend):
-        key = hashlib.sha256((blend or "unsaved").encode()).hexdigest()[:16]
-        self.number = 0
+    def __init__(self, blend, kind="jobs"):
+        key = hashlib.sha256((blend or "unsaved").encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        number = 0
         while True:
-            self.path = folder("jobs", f"{key}-{self.number}")
+            self.path = folder(kind, f"{key}-{number}")
             if self.take():
-                return
-            self.number += 1
+                break
+            number += 1
+        #: No two seats have the same.
+        self.name = str(number) if kind == "jobs" else f"{kind}-{number}"
 
     def take(self):
         lock = os.path.join(self.path, "owner")

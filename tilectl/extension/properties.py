@@ -2,7 +2,7 @@
 """What is chosen: per scene whether all machines render it and how, and for everything where the program is."""
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, IntProperty, PointerProperty, StringProperty
 
 
 class TILECTL_AP_preferences(bpy.types.AddonPreferences):
@@ -44,12 +44,6 @@ class TILECTL_PG_scene(bpy.types.PropertyGroup):
     tiles: IntProperty(
         name="Tiles", default=64, min=1, soft_max=4096, options=set(),
         description="Cut the frame into a uniform grid of this many tiles")
-    proof: EnumProperty(
-        name="Proof", options=set(), default="NONE",
-        items=(("NONE", "None", "Render the frame once"),
-               ("SPOTS", "Spots", "Render a few places again afterwards on any machine, and count the pixels that differ"),
-               ("WHOLE", "Whole Frame", "Render the whole frame again in one piece, and count the pixels that differ")),
-        description="What is rendered again to show that the pixels are those of one machine")
 
 
 def preferences():

@@ -61,7 +61,7 @@ class SceneCopy:
         folder, name = os.path.split(self.original)
         if not os.access(folder, os.W_OK):
             return None
-        return os.path.join(folder, f".{os.path.splitext(name)[0]}.tilectl-{self.seat.number}.blend")
+        return os.path.join(folder, f".{os.path.splitext(name)[0]}.tilectl-{self.seat.name}.blend")
 
     def write(self, path, remap):
         with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ import threading
 import bpy
 from bpy.app.handlers import persistent
 
-from . import places, program, properties, scene_copy
+from . import nodes, outside, places, program, scene_copy
 from .job import Job
 
 #: How often the main thread looks whether something waits for it, seconds: while a render runs, and otherwise.
@@ -37,10 +37,11 @@ class Session:
         if key in self.jobs:
             return self.jobs[key]
         if self.copy is None:
+            program.ready()
+            wait_for_former()
             self.copy = on_main_thread(lambda: scene_copy.SceneCopy(self.take_seat()))
             self.copy.settle()
         name = f"{len(self.jobs)}"
-        wait_for_former(self.seat, name)
         output = self.seat.at(f"passes-{name}.exr")
         work = self.seat.at(f"tiles-{name}")
         job = self.start(arguments, output, work)
@@ -52,7 +53,10 @@ class Session:
         common = ["render", self.copy.path, *arguments, "--passes", "-o", output, "--work-dir", work]
         for root in self.copy.roots:
             common += ["--root", root]
-        return Job([*common, *on_main_thread(lambda: nodes_of(self.copy.original))], output, os.path.join(work, "tiles"))
+        words, left_out = on_main_thread(lambda: nodes.taking_part(self.copy.original))
+        if left_out:
+            self.notes.append(f"Online access is off: {', '.join(left_out)} did not take part.")
+        return Job([*common, *words], output, os.path.join(work, "tiles"))
 
     def take_seat(self):
         self.seat = places.Seat(bpy.data.filepath)
@@ -64,9 +68,14 @@ class Session:
             if not job.ended.is_set():
                 job.stop()
         whole = not cancelled and all(job.code == 0 for job in self.jobs.values())
-        threading.Thread(target=self.tidy, args=(whole,), daemon=True).start()
+        if all(job.ended.is_set() for job in self.jobs.values()):
+            self.put_away(whole)
+            return
+        self.thread = threading.Thread(target=self.put_away, args=(False,), daemon=True)
+        stopping.append(self)
+        self.thread.start()
 
-    def tidy(self, whole):
+    def put_away(self, whole):
         for job in self.jobs.values():
             job.ended.wait()
             if job in running:
@@ -79,21 +88,28 @@ class Session:
             self.copy.remove()
             if whole:
                 self.seat.clear()
+        if self in stopping:
+            stopping.remove(self)
 
 
 #: The session that runs, the last one, and every run of the program that has not ended.
 current = None
 last = None
 running = []
+#: Sessions that were stopped and whose last tiles are still being rendered.
+stopping = []
+#: Whether the next render is for all machines, whatever its scene says.
+wanted = False
+#: What was said about runs in the background, for scripts.
+notices = []
 
 
-def wait_for_former(seat, name):
-    """A run that was stopped still finishes its tiles."""
-    folder = seat.at(f"tiles-{name}", "tiles")
-    for job in list(running):
-        if job.tiles_folder == folder and not job.ended.is_set():
+def wait_for_former():
+    """A render that was stopped still finishes its tiles; who renders again does not wait for that."""
+    for session in list(stopping):
+        for job in session.jobs.values():
             job.stop(at_once=True)
-            job.ended.wait()
+        session.thread.join()
 
 
 def note(text):
@@ -107,28 +123,6 @@ def remove(path):
         os.unlink(path)
     except OSError:
         pass
-
-
-def nodes_of(blend):
-    """The flags that name the nodes. Blenders of this machine are this very one, unless the list says otherwise."""
-    from . import nodes
-
-    flags = []
-    for node in nodes.read(blend):
-        if not node["enabled"]:
-            continue
-        spec = node["name"]
-        if node["place"] == "Local" and not node.get("blender"):
-            spec += f",blender={program.blender()}"
-        flags += ["--node", spec]
-    if not flags:
-        raise program.Trouble("No machine is switched on. Switch one on in the list of the panel All Machines.")
-    config = properties.preferences().config
-    if config:
-        flags += ["--config", bpy.path.abspath(config)]
-    elif (found := nodes.config_of(blend)) is not None:
-        flags += ["--config", found]
-    return flags
 
 
 # What only the main thread may do
@@ -162,8 +156,13 @@ def on_main_thread(function):
             if request in waiting:
                 waiting.remove(request)
             raise program.Trouble("Blender's window did not answer in time. Render again.")
-    if request.error is not None:
-        raise request.error
+    error, request.error = request.error, None
+    if error is not None:
+        try:
+            raise error
+        finally:
+            # Its traceback would keep the engine alive after its end.
+            del error
     return request.result
 
 
@@ -171,6 +170,8 @@ def serve():
     """The timer of the main thread."""
     while waiting:
         waiting.pop(0).run()
+    outside.serve()
+    nodes.serve()
     return BUSY if current is not None else IDLE
 
 
@@ -179,11 +180,12 @@ def serve():
 
 @persistent
 def on_init(scene, *_):
-    global current, last
+    global current, last, wanted
     if current is not None:
         current.depth += 1
-    elif scene.tilectl.use_all_machines:
+    elif wanted or scene.tilectl.use_all_machines:
         current = last = Session(scene)
+    wanted = False
 
 
 @persistent

@@ -1,6 +1,7 @@
 //! The command line as it is typed: raw values, validated in `commands`.
 
 mod examples;
+mod extension;
 mod nodes;
 mod queue;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::extension::{ExtensionBuild, ExtensionCommand, ExtensionInto};
 pub(crate) use self::nodes::{NodesCommand, NodesDiscover, NodesQuery};
 pub(crate) use self::queue::{QueueAdd, QueueCommand, QueueDir, QueueList, QueueRun};
 use crate::serve::Address;
@@ -65,6 +67,9 @@ pub(crate) enum Command {
     /// Look at the nodes: what each is like, or what it needs
     #[command(subcommand, after_help = examples::NODES)]
     Nodes(NodesCommand),
+    /// Put a panel and F12 on all nodes into your Blender
+    #[command(subcommand, after_help = examples::EXTENSION)]
+    Extension(ExtensionCommand),
     /// Drop what nodes keep of earlier renders
     #[command(after_help = examples::CLEAN)]
     Clean(Clean),

@@ -13,6 +13,7 @@ mod signals;
 mod standing;
 mod target;
 mod warnings;
+mod zip;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ mod support;
 use support::program::{Ended, World};
 
 /// Every command, with those below it.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 35] = [
     "",
     "render",
     "map",
@@ -22,6 +22,8 @@ const COMMANDS: [&str; 29] = [
     "nodes discover",
     "nodes add",
     "nodes remove",
+    "nodes enable",
+    "nodes disable",
     "nodes pause",
     "nodes resume",
     "queue",
@@ -32,6 +34,10 @@ const COMMANDS: [&str; 29] = [
     "queue resume",
     "queue priority",
     "queue remove",
+    "extension",
+    "extension build",
+    "extension install",
+    "extension remove",
     "clean",
     "completions",
     "man",

@@ -4,10 +4,12 @@
 //! configuration directory to a person; the first one found counts, alone. A configuration is as trusted as a
 //! makefile: it names programs to run here and elsewhere.
 
+mod edit;
 mod fault;
 mod file;
 mod init;
 
+pub use edit::{Change, edit};
 pub use file::Defaults;
 pub use init::{Probe, probe, template};
 

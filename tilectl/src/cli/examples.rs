@@ -80,10 +80,18 @@ pub(super) const LIST: &str = "Examples:
   tilectl nodes list --json";
 
 pub(super) const ADD: &str = "Examples:
+  tilectl nodes add me@laptop,threads=4
   tilectl nodes add attic --job still_0001.png.tiles
   tilectl nodes add me@laptop,threads=4 --job still_0001.png.tiles";
 
+pub(super) const ENABLE: &str = "Examples:
+  tilectl nodes enable attic";
+
+pub(super) const DISABLE: &str = "Examples:
+  tilectl nodes disable attic";
+
 pub(super) const REMOVE: &str = "Examples:
+  tilectl nodes remove attic
   tilectl nodes remove attic --job still_0001.png.tiles";
 
 pub(super) const PAUSE: &str = "Examples:
@@ -92,6 +100,21 @@ pub(super) const PAUSE: &str = "Examples:
 
 pub(super) const RESUME: &str = "Examples:
   tilectl nodes resume --job still_0001.png.tiles";
+
+pub(super) const EXTENSION: &str = "Examples:
+  tilectl extension install                                   into the Blender that is found
+  tilectl extension install --blender /opt/blender/blender
+  tilectl extension build -o tilectl-extension.zip            for Preferences > Get Extensions > Install from Disk";
+
+pub(super) const EXTENSION_BUILD: &str = "Examples:
+  tilectl extension build -o tilectl-extension.zip            for Preferences > Get Extensions > Install from Disk";
+
+pub(super) const EXTENSION_INSTALL: &str = "Examples:
+  tilectl extension install
+  tilectl extension install --blender /opt/blender/blender";
+
+pub(super) const EXTENSION_REMOVE: &str = "Examples:
+  tilectl extension remove";
 
 pub(super) const CLEAN: &str = "Examples:
   tilectl clean                  what was not used for 30 days, on all configured nodes

@@ -17,12 +17,18 @@ pub(crate) enum NodesCommand {
     /// Find machines that could be nodes: those that announce SSH nearby, and the hosts of ~/.ssh/config
     #[command(after_help = examples::DISCOVER)]
     Discover(NodesDiscover),
-    /// Have a node join a render that is running
+    /// List a node in the configuration; with --job, have it join a render that is running
     #[command(after_help = examples::ADD)]
     Add(NodesChange),
-    /// Have a node leave a running render once it has finished its tiles
+    /// Take a node out of the configuration; with --job, have it leave a render once it has finished its tiles
     #[command(after_help = examples::REMOVE)]
     Remove(NodesChange),
+    /// Let a node of the configuration take part in every render
+    #[command(after_help = examples::ENABLE)]
+    Enable(NodesChoice),
+    /// Keep a node in the configuration without its taking part
+    #[command(after_help = examples::DISABLE)]
+    Disable(NodesChoice),
     /// Have a node, or all, finish their tiles and wait
     #[command(after_help = examples::PAUSE)]
     Pause(NodesHold),
@@ -72,9 +78,22 @@ pub(crate) struct NodesChange {
     /// The node's name; to add one, whatever --node takes
     #[arg(value_name = "NODE")]
     pub(crate) node: String,
-    /// Work directory of the render, usually <output>.tiles
+    /// Work directory of a render that is running, usually <output>.tiles; the configuration when absent
     #[arg(long, value_name = "DIR")]
-    pub(crate) job: PathBuf,
+    pub(crate) job: Option<PathBuf>,
+    /// Configuration file, if not tilectl.ron here or ~/.config/tilectl/config.ron, which is made when there is none
+    #[arg(long, value_name = "FILE.ron", conflicts_with = "job")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesChoice {
+    /// The node's name
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Configuration file, if not tilectl.ron here or ~/.config/tilectl/config.ron
+    #[arg(long, value_name = "FILE.ron")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod bench;
 mod clean;
 mod discover;
+mod extension;
 mod init;
 mod man;
 mod map;
@@ -39,6 +40,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Verify(args) => verify::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Nodes(command) => nodes::run(&command),
+        Command::Extension(command) => extension::run(&command),
         Command::Clean(args) => clean::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tilectl", &mut std::io::stdout());

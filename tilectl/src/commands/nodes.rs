@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use tilecore::check::{self, Health};
-use tilecore::config::Config;
+use tilecore::config::{self, Change, Config};
 use tilecore::node::{NodeSpec, Place};
 use tilecore::render::Cancel;
 use tilecore::state::Errand;
@@ -25,11 +25,23 @@ pub(crate) fn run(command: &cli::NodesCommand) -> Result<ExitCode> {
         cli::NodesCommand::List(args) => list(args),
         cli::NodesCommand::Discover(args) => super::discover::run(args),
         cli::NodesCommand::Add(args) => {
+            let Some(job) = &args.job else {
+                return change(args.config.as_deref(), &Change::Add(args.node.clone()));
+            };
             // What cannot be a node is said here, not by the render.
             Config::load(None, None)?.specs(&[&args.node])?;
-            leave(&args.job, &Errand::Add(args.node.clone()))
+            leave(job, &Errand::Add(args.node.clone()))
         }
-        cli::NodesCommand::Remove(args) => leave(&args.job, &Errand::Remove(args.node.clone())),
+        cli::NodesCommand::Remove(args) => match &args.job {
+            Some(job) => leave(job, &Errand::Remove(args.node.clone())),
+            None => change(args.config.as_deref(), &Change::Remove(args.node.clone())),
+        },
+        cli::NodesCommand::Enable(args) => {
+            change(args.config.as_deref(), &Change::Enable(args.node.clone(), true))
+        }
+        cli::NodesCommand::Disable(args) => {
+            change(args.config.as_deref(), &Change::Enable(args.node.clone(), false))
+        }
         cli::NodesCommand::Pause(args) => leave(&args.job, &Errand::Pause(args.node.clone())),
         cli::NodesCommand::Resume(args) => leave(&args.job, &Errand::Resume(args.node.clone())),
     }
@@ -57,6 +69,17 @@ fn check(args: &cli::NodesQuery) -> Result<ExitCode> {
             .remedy("Name one with --node, for example --node local, or enable one in the configuration."));
     }
     Ok(if all.iter().all(|h| h.usable) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Changes the configuration that counts; the user's own where there is none yet.
+fn change(named: Option<&Path>, change: &Change) -> Result<ExitCode> {
+    let place = named.map(Path::to_owned).or_else(|| Config::find(None)).or_else(config::user_file);
+    let place = place.ok_or_else(|| {
+        Error::input("there is no place for a configuration")
+            .remedy("Set HOME, or name a file with --config.")
+    })?;
+    config::edit(&place, change)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Leaves an errand for the render and waits until it was taken.
