@@ -150,7 +150,10 @@ def show(engine, job, layer, region):
     try:
         with exr.File(path) as tile:
             paint(engine, job, layer, region, tile)
-    except (exr.Damaged, ImportError, OSError):
+    except ImportError:
+        # Without numpy Blender itself unpacks it, in one go.
+        paint_whole(engine, job, layer, region, path)
+    except (exr.Damaged, OSError):
         # It is only shown too late, with the frame.
         return
 
@@ -171,6 +174,18 @@ def paint(engine, job, layer, region, tile):
             bottom = size[1] - (top - origin[1]) - start - rows
             with part(engine, left - origin[0], bottom, width, rows, layer, view) as result:
                 put(result, tile, layer, [("Combined", names)], inside[0], inside[1] + start, width, rows, job)
+
+
+def paint_whole(engine, job, layer, region, path):
+    """The same with the tile's overlap: what is shown beyond its edges is covered by its neighbours and the frame."""
+    origin, size = bounds(engine, job)
+    overlap = job.scene["overlap"]
+    left, top = max(0, region[0] - origin[0] - overlap), max(0, region[1] - origin[1] - overlap)
+    right = min(size[0], region[0] - origin[0] + region[2] + overlap)
+    bottom = min(size[1], region[1] - origin[1] + region[3] + overlap)
+    for view in views(engine):
+        with part(engine, left, size[1] - bottom, right - left, bottom - top, layer, view) as result:
+            result.load_from_file(path)
 
 
 def bounds(engine, job):
