@@ -103,6 +103,7 @@ def chosen(settings):
 def wait(engine, job, layer):
     """Shows what happens until the run has ended; False when the user has stopped it."""
     said, shown = None, ()
+    engine.use_highlight_tiles = True
     while not job.ended.wait(LOOK):
         if engine.test_break():
             job.stop()
@@ -120,7 +121,8 @@ def wait(engine, job, layer):
             if not job.arrived or engine.test_break():
                 break
             show(engine, job, layer, job.arrived.popleft())
-    highlight(engine, job, shown, ())
+    engine.tile_highlight_clear_all()
+    engine.use_highlight_tiles = False
     if engine.test_break():
         return False
     if job.mismatch:
@@ -134,7 +136,7 @@ def wait(engine, job, layer):
 
 def highlight(engine, job, before, now):
     """Frames round the tiles in work."""
-    if not hasattr(engine, "tile_highlight_set") or job.scene is None:
+    if job.scene is None:
         return
     height = job.scene["size"][1]
     for places, on in ((before, False), (now, True)):
@@ -174,6 +176,8 @@ def paint(engine, job, layer, region, tile):
             bottom = size[1] - (top - origin[1]) - start - rows
             with part(engine, left - origin[0], bottom, width, rows, layer, view) as result:
                 put(result, tile, layer, [("Combined", names)], inside[0], inside[1] + start, width, rows, job)
+                # Only this has Blender draw it before the render ends.
+                engine.update_result(result)
 
 
 def paint_whole(engine, job, layer, region, path):
@@ -186,6 +190,7 @@ def paint_whole(engine, job, layer, region, path):
     for view in views(engine):
         with part(engine, left, size[1] - bottom, right - left, bottom - top, layer, view) as result:
             result.load_from_file(path)
+            engine.update_result(result)
 
 
 def bounds(engine, job):
