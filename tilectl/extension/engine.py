@@ -10,7 +10,7 @@ import time
 
 import bpy
 
-from . import exr, program, session
+from . import display, exr, program, session
 
 #: The most pixels that are handed over at once.
 STRIP = 1 << 18
@@ -145,52 +145,26 @@ def highlight(engine, job, before, now):
 
 
 def show(engine, job, layer, region):
-    """Shows a tile that has arrived."""
+    """Has a tile that has arrived drawn."""
     path = job.file_of(region)
     if path is None or job.scene is None:
         return
+    left, top, width, height = region
+    origin, _ = bounds(engine, job)
+    frame, overlap = job.scene["size"], job.scene["overlap"]
+    inside = (left - max(origin[0], left - overlap), top - max(origin[1], top - overlap))
+    view = next(iter(views(engine)), "")
+    names = [".".join(filter(None, (layer, "Combined", view, channel))) for channel in "RGBA"]
     try:
         with exr.File(path) as tile:
-            paint(engine, job, layer, region, tile)
-    except ImportError:
-        # Without numpy Blender itself unpacks it, in one go.
-        paint_whole(engine, job, layer, region, path)
+            if any(name not in tile.place for name in names):
+                return
+            pixels = tile.floats(names, *inside, width, height)
     except (exr.Damaged, OSError):
         # It is only shown too late, with the frame.
         return
-
-
-def paint(engine, job, layer, region, tile):
-    left, top, width, height = region
-    origin, size = bounds(engine, job)
-    overlap = job.scene["overlap"]
-    inside = (left - max(origin[0], left - overlap), top - max(origin[1], top - overlap))
-    for view in views(engine):
-        names = [f"{layer}.Combined.{view + '.' if view else ''}{channel}" for channel in "RGBA"]
-        if any(name not in tile.place for name in names):
-            return
-        for start, rows in strips(width, height):
-            if engine.test_break():
-                return
-            engine.active_view_set(view)
-            bottom = size[1] - (top - origin[1]) - start - rows
-            with part(engine, left - origin[0], bottom, width, rows, layer, view) as result:
-                put(result, tile, layer, [("Combined", names)], inside[0], inside[1] + start, width, rows, job)
-                # Only this has Blender draw it before the render ends.
-                engine.update_result(result)
-
-
-def paint_whole(engine, job, layer, region, path):
-    """The same with the tile's overlap: what is shown beyond its edges is covered by its neighbours and the frame."""
-    origin, size = bounds(engine, job)
-    overlap = job.scene["overlap"]
-    left, top = max(0, region[0] - origin[0] - overlap), max(0, region[1] - origin[1] - overlap)
-    right = min(size[0], region[0] - origin[0] + region[2] + overlap)
-    bottom = min(size[1], region[1] - origin[1] + region[3] + overlap)
-    for view in views(engine):
-        with part(engine, left, size[1] - bottom, right - left, bottom - top, layer, view) as result:
-            result.load_from_file(path)
-            engine.update_result(result)
+    thin, size = display.thinned(pixels, width, height, display.step_of(frame))
+    job.display.add((left, frame[1] - top - height, width, height), size, thin)
 
 
 def bounds(engine, job):
@@ -278,10 +252,25 @@ def put(result, file, layer, pieces, left, top, width, height, job):
     result.load_from_file(path)
 
 
+def draw(engine, context, depsgraph):
+    """What an Image Editor shows of a render that runs."""
+    current = session.current
+    if current is None:
+        own["draw"](engine, context, depsgraph)
+        return
+    for job in list(current.jobs.values())[-1:]:
+        try:
+            job.display.draw()
+        except (RuntimeError, TypeError, ValueError) as e:
+            session.note(f"Tiles cannot be drawn: {e}")
+            job.display = display.Display()
+
+
 def register():
     from cycles import CyclesRender
 
-    own["update"], own["render"] = CyclesRender.update, CyclesRender.render
+    own.update(update=CyclesRender.update, render=CyclesRender.render, draw=CyclesRender.draw)
+    CyclesRender.draw = lambda self, context, depsgraph: draw(self, context, depsgraph)
     CyclesRender.update = lambda self, data=None, depsgraph=None: update(self, data, depsgraph)
     CyclesRender.render = lambda self, depsgraph: render(self, depsgraph)
 
@@ -289,4 +278,5 @@ def register():
 def unregister():
     from cycles import CyclesRender
 
-    CyclesRender.update, CyclesRender.render = own.pop("update"), own.pop("render")
+    for name in ("update", "render", "draw"):
+        setattr(CyclesRender, name, own.pop(name))

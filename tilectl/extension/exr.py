@@ -5,6 +5,7 @@ Rows are read a strip at a time, so that no call keeps the interpreter for long.
 """
 
 import array
+import itertools
 import struct
 import sys
 import zlib
@@ -171,18 +172,25 @@ def channels_of(value):
 
 def unpacked(data, size):
     """What ZIP has made smaller: differences between bytes, the even ones before the odd ones."""
-    import numpy
-
     try:
-        steps = numpy.frombuffer(zlib.decompress(data), dtype=numpy.uint8)
+        steps = zlib.decompress(data)
     except zlib.error as e:
         raise Damaged("a block that cannot be unpacked") from e
     if len(steps) != size:
         return b""
-    steps = steps.copy()
-    steps[1:] -= 128
-    values = numpy.cumsum(steps, dtype=numpy.uint8)
+    values = summed(steps)
     half = (size + 1) // 2
-    pixels = numpy.empty(size, dtype=numpy.uint8)
+    pixels = bytearray(size)
     pixels[0::2], pixels[1::2] = values[:half], values[half:]
-    return pixels.tobytes()
+    return bytes(pixels)
+
+
+def summed(steps):
+    try:
+        import numpy
+    except ImportError:
+        # Blender itself brings it; some distributions leave it out.
+        return bytes(itertools.accumulate(steps, lambda value, step: (value + step - 128) & 255))
+    values = numpy.frombuffer(steps, dtype=numpy.uint8).copy()
+    values[1:] -= 128
+    return numpy.cumsum(values, dtype=numpy.uint8).tobytes()

@@ -9,7 +9,7 @@ import threading
 
 import bpy
 
-from . import program
+from . import display, program
 
 #: Events of which only the last one counts are not kept.
 KEPT = 200
@@ -23,6 +23,7 @@ class Job:
         self.tiles_folder = tiles_folder
         #: Tiles that are here and not shown yet: (left, top, width, height) in the frame.
         self.arrived = collections.deque()
+        self.display = display.Display()
         #: What slots render now, by slot.
         self.in_work = {}
         self.names = {}

@@ -75,17 +75,17 @@ fn changed(text: &str, path: &Path, change: &Change) -> Result<String> {
             let local = NodeSpec::new("local", Place::Local);
             let new: Vec<NodeSpec> = first.then_some(local).into_iter().chain([spec]).collect();
             let list = list.ok_or_else(by_hand)?;
-            let mut lines: String = new.iter().map(|n| format!("        {},\n", written(n))).collect();
+            let lines: Vec<String> = new.iter().map(|n| format!("        {},", written(n))).collect();
+            let lines = lines.join("\n");
             let comma = list.nodes.last().map(|last| last.end);
             let place = list.start + 1;
             match comma {
                 Some(end) => {
                     let tail = if list.commas.contains(&end) { "" } else { "," };
                     let end = list.after(body, end);
-                    lines.pop();
                     out.insert_str(end, &format!("{tail}\n{lines}"));
                 }
-                None => out.insert_str(place, &format!("\n{lines}    ")),
+                None => out.insert_str(place, &format!("\n{lines}\n    ")),
             }
             wanted.extend(new);
         }

@@ -12,11 +12,12 @@ use crate::cli::{ExtensionBuild, ExtensionCommand, ExtensionInto};
 use crate::zip::Zip;
 
 /// The extension's files, by name. They have a licence of their own, GPL-3.0-or-later.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 17] = [
     ("LICENSE", include_str!("../../extension/LICENSE")),
     ("__init__.py", include_str!("../../extension/__init__.py")),
     ("blender_manifest.toml", include_str!("../../extension/blender_manifest.toml")),
     ("blendfile.py", include_str!("../../extension/blendfile.py")),
+    ("display.py", include_str!("../../extension/display.py")),
     ("engine.py", include_str!("../../extension/engine.py")),
     ("exr.py", include_str!("../../extension/exr.py")),
     ("job.py", include_str!("../../extension/job.py")),
