@@ -40,7 +40,7 @@ impl<W: Write> Zip<W> {
         shared.extend(0_u16.to_le_bytes());
         self.directory.extend(b"PK\x01\x02");
         // Made on Unix, so that the permissions below count.
-        self.directory.extend(((3_u16 << 8) | 20).to_le_bytes());
+        self.directory.extend(0x0314_u16.to_le_bytes());
         self.directory.extend(&shared);
         self.directory.extend([0; 6]);
         self.directory.extend(((0o100_000 | mode) << 16).to_le_bytes());
