@@ -13,7 +13,7 @@ use support::blender::Blender;
 use support::nodes::Farm;
 use support::processes::gone;
 use support::program::World;
-use support::sshd::{Guard, user};
+use support::sshd::{Guard, Sshd, user};
 use support::{root, scene};
 
 /// Blender as a user of this world starts it.
@@ -51,18 +51,15 @@ fn traces(folder: &Path) -> Vec<PathBuf> {
 
 /// Lists both servers in the user's configuration.
 fn configure(farm: &Farm, blender: &Blender) {
-    let nodes: String = farm
-        .servers
-        .iter()
-        .zip(["a", "b"])
-        .map(|(server, name)| {
-            let (program, host) = (&blender.program, format!("{}@127.0.0.1:{}", user(), server.port));
-            format!("(name: {name:?}, host: {host:?}, blender: {program:?}, threads: 1),\n")
-        })
-        .collect();
+    let node = |(server, name): (&Sshd, &str)| {
+        let (program, host) =
+            (blender.program.display().to_string(), format!("{}@127.0.0.1:{}", user(), server.port));
+        format!("(name: {name:?}, host: {host:?}, blender: {program:?}, threads: 1)")
+    };
+    let nodes: Vec<String> = farm.servers.iter().zip(["a", "b"]).map(node).collect();
     let file = farm.world.home().join(".config/tilectl/config.ron");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(file, format!("(nodes: [\n{nodes}])\n")).unwrap();
+    fs::write(file, format!("(nodes: [{}])\n", nodes.join(", "))).unwrap();
 }
 
 /// A script in Blender; what it says.
@@ -115,7 +112,8 @@ fn is_what_one_makes(blender: &Blender, features: &[&str]) {
     let program = blender.program.display().to_string();
     assert!(!traces(&world.home().join(".config/blender")).is_empty());
     world.run(["extension", "remove", "--blender", &program]).expect(0);
-    assert_eq!(traces(&world.home().join(".config/blender")), [PathBuf::new(); 0]);
+    let left = traces(&world.home().join(".config/blender"));
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
@@ -175,7 +173,7 @@ fn nothing_outlives_blender() {
     let look = "import bpy; print(bpy.context.preferences.addons.keys())";
     let output = inside(world, &blender).args(["-b", "--python-expr", look]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("tilectl"));
-    assert_eq!(copies(), [PathBuf::new(); 0]);
+    assert!(copies().is_empty(), "{:?}", copies());
 }
 
 /// The panel with machines in three states, tiles in the Render Result, Esc and F12 again, an error.
