@@ -25,6 +25,7 @@ pub(super) const WORKER: &[(&str, &str)] = &[
     ("geometry_nodes.py", include_str!("worker/geometry_nodes.py")),
     ("handlers.py", include_str!("worker/handlers.py")),
     ("identity.py", include_str!("worker/identity.py")),
+    ("libraries.py", include_str!("worker/libraries.py")),
     ("locks.py", include_str!("worker/locks.py")),
     ("names.py", include_str!("worker/names.py")),
     ("native.py", include_str!("worker/native.py")),

@@ -17,6 +17,8 @@ pub(crate) struct Listing {
     /// Whether that Blender knows projects (5.3 and newer).
     #[serde(default)]
     pub(super) projects: bool,
+    #[serde(default)]
+    unknown: Vec<String>,
 }
 
 /// One reference as it travels: names as in [`super::names`].
@@ -73,6 +75,11 @@ pub(super) struct Inside {
 }
 
 impl Listing {
+    /// What refers to files that the worker could not name, each in words.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        self.unknown.iter().map(|text| crate::blender::printable(text, 300)).collect()
+    }
+
     /// The references, and what a person should know about them.
     pub(super) fn read(self) -> Result<(Vec<Reference>, Vec<String>)> {
         let all = |names: &[String]| names.iter().map(|n| from_wire(n)).collect::<Result<Vec<_>>>();

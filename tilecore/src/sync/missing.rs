@@ -23,6 +23,8 @@ pub enum Why {
     Unreadable(String),
     /// It lies outside the project's folders or is hidden in them, there.
     Outside(PathBuf),
+    /// Nobody can tell which file it is.
+    Unnamed,
 }
 
 /// A file that Blender would miss on a node.
@@ -52,7 +54,7 @@ impl Missing {
             Why::Absent(Some(near)) => line += &format!("; there is {}", short(near)),
             Why::Unreadable(reason) => line += &format!("; {reason}"),
             Why::Outside(real) if *real != self.path => line += &format!("; it leads to {}", shown(real)),
-            Why::Absent(None) | Why::Outside(_) => {}
+            Why::Absent(None) | Why::Outside(_) | Why::Unnamed => {}
         }
         line
     }
@@ -71,7 +73,20 @@ fn listed(missing: &[&Missing], main: &Path) -> String {
 }
 
 fn split(missing: &[Missing]) -> (Vec<&Missing>, Vec<&Missing>) {
-    missing.iter().partition(|m| matches!(m.why, Why::Outside(_)))
+    missing.iter().filter(|m| m.why != Why::Unnamed).partition(|m| matches!(m.why, Why::Outside(_)))
+}
+
+/// What refers to files that nobody can name, a line each; empty when there is none.
+fn unnamed(missing: &[Missing]) -> String {
+    let all: Vec<&str> = missing.iter().filter(|m| m.why == Why::Unnamed).map(|m| m.what.as_str()).collect();
+    let mut text = String::new();
+    for what in all.iter().take(LISTED) {
+        text += &format!("\n    {what}");
+    }
+    if all.len() > LISTED {
+        text += &format!("\n    and {} more", all.len() - LISTED);
+    }
+    text
 }
 
 /// Whether it would have been sent if it were not hidden.
@@ -134,6 +149,15 @@ pub(crate) fn complaint(missing: &[Missing], main: &Path) -> Error {
             roots.join(" ")
         ));
     }
+    let unnamed = unnamed(missing);
+    if !unnamed.is_empty() {
+        message.push(format!("which files the scene reads cannot be told, so they cannot be sent:{unnamed}"));
+        remedy.push(
+            "Write those names into the scene as they are (or pack the files), or render without the files with \
+             --allow-missing."
+                .to_owned(),
+        );
+    }
     Error::input(message.join("\n  ")).remedy(remedy.join(" "))
 }
 
@@ -155,6 +179,13 @@ pub(crate) fn warnings(missing: &[Missing], main: &Path) -> Vec<String> {
             if outside.len() == 1 { "1 file is".into() } else { format!("{} files are", outside.len()) },
             if outside.len() == 1 { "it" } else { "them" },
             listed(&outside, main)
+        ));
+    }
+    let unnamed = unnamed(missing);
+    if !unnamed.is_empty() {
+        texts.push(format!(
+            "which files the scene reads cannot be told, and they are not sent; what they show may be \
+                            missing in the picture:{unnamed}"
         ));
     }
     texts

@@ -43,6 +43,7 @@ pub(crate) fn survey(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Survey> {
     let (textures, projects) = (listing.texture_cache.clone(), listing.projects);
+    let unknown = listing.unknown();
     let (references, notes) = listing.read()?;
     let mut search = Search::new(roots);
     for reference in &references {
@@ -54,6 +55,10 @@ pub(crate) fn survey(
     let Search { files, remap, mut missing, .. } = search;
     let blend = before.files.first().cloned();
     let place = blend.as_ref().map(|b| names::bytes(&b.path).to_vec()).unwrap_or_default();
+    missing.extend(unknown.into_iter().map(|what| {
+        let blend = names::path(&place);
+        Missing { path: blend.clone(), what, blend, why: Why::Unnamed }
+    }));
     let (paths, users): (Vec<PathBuf>, Vec<Option<User>>) = files
         .into_iter()
         .filter(|(path, _)| *path != place)
@@ -458,6 +463,21 @@ mod tests {
         let roots = p.roots(&[]);
         let survey = p.survey(&roots, &entries).unwrap();
         assert!(matches!(survey.missing[0].why, Why::Unreadable(_)));
+    }
+
+    #[test]
+    fn what_nobody_can_name_is_missing() {
+        let mut p = Project::new(&[]);
+        let said = json!({"files": [], "unknown": ["the files of image 'a\u{1b}' cannot be listed"]});
+        let roots = Roots::anywhere();
+        let listing = serde_json::from_value(said).unwrap();
+        let survey = super::survey(&p.before(), listing, &roots, &mut p.hashes, &mut |_, _| true).unwrap();
+        assert_eq!(survey.missing.iter().map(|m| &m.why).collect::<Vec<_>>(), [&Why::Unnamed]);
+        let text = format!("{:?}", super::super::complaint(&survey.missing, &p.at(b"shot/a.blend")));
+        assert!(
+            text.contains("image 'a") && text.contains("--allow-missing") && !text.contains("found"),
+            "{text}"
+        );
     }
 
     #[test]

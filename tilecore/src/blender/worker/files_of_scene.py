@@ -5,10 +5,12 @@ knows it) and the files that the asked frames take (`files`). The controller dec
 """
 
 import posixpath
+import traceback
 
 import bpy
 
 import geometry_nodes
+import libraries
 import names
 import project
 from references import MAY, MUST, NOT, ORIGINAL, Reference, animates_frames, reachable, set_to, tree_of
@@ -28,6 +30,8 @@ class Walk:
         self.used = reachable(scenes)
         self.found = []
         self.notes = []
+        #: What refers to files that this worker cannot name, each in words.
+        self.unknown = []
         self.usd = UsdFiles(tree)
 
     def need(self, owner):
@@ -48,44 +52,61 @@ class Walk:
                          else names.absolute(library.filepath, bpy.data.filepath))
 
     def all(self):
-        self.libraries()
+        self.attempt("the libraries", self.libraries)
         self.data()
-        self.left_over()
+        self.attempt("the list that Blender itself keeps", self.left_over)
         return self.found
+
+    def attempt(self, what, read, *args):
+        """Reads the files of one thing. An exception must not keep the others from being listed: what was not read is
+        said by name."""
+        try:
+            read(*args)
+        except Exception as e:
+            traceback.print_exc()
+            self.unknown.append(f"the files of {what} cannot be listed ({type(e).__name__}: {e})")
+
+    def each(self, things, read):
+        """Reads the files of each data-block."""
+        for thing in things:
+            self.attempt(f"{thing.bl_rna.name.lower()} {thing.name!r}", read, thing)
 
     def data(self):
         """All references but those to libraries."""
-        self.images()
-        for volume in bpy.data.volumes:
-            self.volume(volume)
-        for cache in bpy.data.cache_files:
-            self.cache_file(cache)
-        self.clips()
-        for font in bpy.data.fonts:
-            if font.filepath and font.filepath != "<builtin>" and font.packed_file is None:
-                self.add(f"font {font.name!r}", font, font.filepath, self.need(font), set_to(font, "filepath"))
-        for camera in bpy.data.cameras:
-            if getattr(camera, "custom_mode", "") == "EXTERNAL" and camera.type == "CUSTOM":
-                self.add(f"camera {camera.name!r}", camera, camera.custom_filepath, self.need(camera),
-                         set_to(camera, "custom_filepath"))
-        for thing in bpy.data.objects:
-            if thing in self.used:
-                self.modifiers(thing)
-        for owner in self.used:
-            tree = tree_of(owner)
-            if tree is not None:
-                for node in tree.nodes:
-                    self.node(owner, node)
-        for scene in bpy.data.scenes:
-            if scene in self.used:
-                if scene.rigidbody_world:
-                    self.point_cache(f"rigid body world of {scene.name!r}", scene, scene.rigidbody_world.point_cache)
-                self.strips(scene)
+        self.attempt("the images", self.images)
+        self.each(bpy.data.volumes, self.volume)
+        self.each(bpy.data.cache_files, self.cache_file)
+        self.attempt("the movie clips", self.clips)
+        self.each(bpy.data.fonts, self.font)
+        self.each(bpy.data.cameras, self.camera)
+        self.each([thing for thing in bpy.data.objects if thing in self.used], self.modifiers)
+        self.each(self.used, self.nodes)
+        self.each([scene for scene in bpy.data.scenes if scene in self.used], self.scene)
         # These do not show in the picture: a sound is not seen, a text is kept in the .blend itself.
-        for kind in (bpy.data.sounds, bpy.data.texts):
-            for thing in kind:
-                if thing.filepath:
-                    self.add(f"{thing.name!r}", thing, thing.filepath, NOT)
+        self.each([*bpy.data.sounds, *bpy.data.texts], self.unseen)
+
+    def font(self, font):
+        if font.filepath and font.filepath != "<builtin>" and font.packed_file is None:
+            self.add(f"font {font.name!r}", font, font.filepath, self.need(font), set_to(font, "filepath"))
+
+    def camera(self, camera):
+        if getattr(camera, "custom_mode", "") == "EXTERNAL" and camera.type == "CUSTOM":
+            self.add(f"camera {camera.name!r}", camera, camera.custom_filepath, self.need(camera),
+                     set_to(camera, "custom_filepath"))
+
+    def nodes(self, owner):
+        tree = tree_of(owner)
+        for node in tree.nodes if tree is not None else ():
+            self.node(owner, node)
+
+    def scene(self, scene):
+        if scene.rigidbody_world:
+            self.point_cache(f"rigid body world of {scene.name!r}", scene, scene.rigidbody_world.point_cache)
+        self.strips(scene)
+
+    def unseen(self, thing):
+        if thing.filepath:
+            self.add(f"{thing.name!r}", thing, thing.filepath, NOT)
 
     def libraries(self):
         needed = set()
@@ -101,38 +122,38 @@ class Walk:
 
     def library(self, library, need):
         """The reference to a library. It stands in the file that links it, yet Blender shows it from the main file."""
-        if library.packed_file is not None or getattr(library, "archive_parent_library", None) is not None:
+        if library.packed_file is not None or getattr(library, "archive_parent_library", None) is not None \
+                or getattr(library, "is_archive", False):
             return None
 
-        def point(value):
-            library.filepath = value
-            library.reload()
-
-        return Reference(f"library {library.name!r}", self.here(bpy.data.filepath), library.filepath, need, point)
+        if libraries.of_blender(names.absolute(library.filepath, bpy.data.filepath)):
+            return None
+        return Reference(f"library {library.name!r}", self.here(bpy.data.filepath), library.filepath, need,
+                         lambda place: libraries.redirect(library, place))
 
     # Images, and everything with frames
 
     def images(self):
         numbers = self.image_numbers()
-        for image in bpy.data.images:
-            raw = image.filepath
-            if not raw or image.source in ("GENERATED", "VIEWER") or image.packed_file is not None \
-                    or len(image.packed_files):
-                continue
-            what, need, point = f"image {image.name!r}", self.need(image), set_to(image, "filepath")
-            if image.source == "TILED":
-                tiles = [tile.number for tile in image.tiles]
-                self.add(what, image, raw, need, point, lambda p: [names.tile_path(p, t) for t in tiles])
-            elif image.source == "SEQUENCE":
-                # Used only where no frame is asked for (a background picture): nothing of it is rendered.
-                taken, animated = numbers.get(image, (set(), False))
-                self.add(what, image, raw, need if taken or animated else NOT, point,
-                         lambda p: [] if animated else [names.with_number(p, n) for n in sorted(taken)],
-                         like=animated)
-            else:
-                self.add(what, image, raw, need, point)
-            if image.use_multiview and image.views_format == "INDIVIDUAL":
-                self.views(what, image, raw)
+        self.each(bpy.data.images, lambda image: self.image(image, *numbers.get(image, (set(), False))))
+
+    def image(self, image, taken, animated):
+        """`taken` are the numbers of its files that the frames take, `animated` says whether nobody can know them."""
+        raw = image.filepath
+        if not raw or image.source in ("GENERATED", "VIEWER") or image.packed_file is not None or len(image.packed_files):
+            return
+        what, need, point = f"image {image.name!r}", self.need(image), set_to(image, "filepath")
+        if image.source == "TILED":
+            tiles = [tile.number for tile in image.tiles]
+            self.add(what, image, raw, need, point, lambda p: [names.tile_path(p, t) for t in tiles])
+        elif image.source == "SEQUENCE":
+            # Used only where no frame is asked for (a background picture): nothing of it is rendered.
+            self.add(what, image, raw, need if taken or animated else NOT, point,
+                     lambda p: [] if animated else [names.with_number(p, n) for n in sorted(taken)], like=animated)
+        else:
+            self.add(what, image, raw, need, point)
+        if image.use_multiview and image.views_format == "INDIVIDUAL":
+            self.views(what, image, raw)
 
     def views(self, what, image, raw):
         suffixes = [view.file_suffix for scene in self.scenes for view in scene.render.views]
@@ -275,7 +296,8 @@ class Walk:
             self.add(what, thing, beside(self.blend_of(thing)), MAY, None, lambda _: [], below=(None, [".json", ".blob"]))
         for item, each in geometry_nodes.inputs(modifier):
             if getattr(item, "subtype", "") == "FILE_PATH" and isinstance(each.value, str):
-                self.add(what, thing, each.value, MUST, set_to(each, "value"))
+                # Where nodes import it, those ask for it.
+                self.add(what, thing, each.value, MAY, set_to(each, "value"))
 
     # Nodes
 
@@ -293,12 +315,24 @@ class Walk:
                     self.add(what, owner, posixpath.dirname(node.filepath.replace("\\", "/")) + "/", MAY, None,
                              lambda _: [], below=([""], [".h", ".oslh"]))
         for socket in node.inputs:
-            if socket.bl_idname == "NodeSocketStringFilePath":
-                if not socket.is_linked and socket.default_value:
-                    self.add(what, owner, socket.default_value, MUST, set_to(socket, "default_value"))
-                elif socket.is_linked and kind.startswith("GeometryNodeImport"):
-                    self.notes.append(f"The {what} computes the name of the file it imports, so that file is only sent "
-                                      "if something else names it too.")
+            if kind.startswith("GeometryNodeImport") and socket.type == "STRING":
+                self.imported(what, owner, node, socket)
+            elif socket.bl_idname == "NodeSocketStringFilePath" and not socket.is_linked and socket.default_value:
+                self.add(what, owner, socket.default_value, MAY, set_to(socket, "default_value"))
+
+    def imported(self, what, owner, node, socket):
+        """The files that a node imports: those that constant texts name, wherever they stand."""
+        if socket.name != "Path" or not any(output.is_linked for output in node.outputs):
+            return
+        modifiers = [each for thing in bpy.data.objects for each in thing.modifiers if each.type == "NODES"]
+        try:
+            found = geometry_nodes.texts(socket, tree_of(owner), modifiers, list(bpy.data.node_groups))
+        except geometry_nodes.Computed:
+            self.unknown.append(f"the {what} computes the name of the file it imports")
+            return
+        for text in found:
+            if text.value:
+                self.add(what, owner, text.value, MUST, text.point)
 
     # The sequencer
 
@@ -352,13 +386,15 @@ def beside(blend):
 def listing(tree, scene, frames):
     """Everything that rendering `scene` at `frames` reads."""
     walk = Walk(tree, [scene], frames)
-    return {"files": [reference.listed() for reference in walk.all()], "notes": walk.notes}
+    return {"files": [reference.listed() for reference in walk.all()], "notes": walk.notes,
+            "unknown": walk.unknown}
 
 
 def remap(tree, changes):
     """Points references elsewhere: each change is [which .blend, what stands there, where it is below `tree`]."""
     ORIGINAL.clear()
     CHANGED.clear()
+    libraries.find_blenders_own()
     places = {}
     for blend, raw, parts in changes:
         place = posixpath.join(tree, *(names.from_wire(part) for part in parts))
@@ -377,8 +413,8 @@ def remap(tree, changes):
     # A library brings others when it is found, and a reload makes new data-blocks: one at a time.
     for _ in range(1000):
         walk = Walk(tree, list(bpy.data.scenes), [])
-        libraries = [walk.library(library, MUST) for library in bpy.data.libraries]
-        if not any(apply(reference) for reference in libraries if reference is not None):
+        linked = [walk.library(library, MUST) for library in bpy.data.libraries]
+        if not any(apply(reference) for reference in linked if reference is not None):
             break
     walk = Walk(tree, list(bpy.data.scenes), [])
     walk.usd.wanted = any(blend.lower().endswith(USD) for blend, _ in places)

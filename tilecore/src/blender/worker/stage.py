@@ -152,7 +152,8 @@ class Stage:
         """Every file that rendering these frames of these scenes reads, as it stands in the .blend. Without frames:
         those of the scene; the current one where they are "current"."""
         scenes = [self.scene_of({"scene": name}) for name in request.get("scenes") or [None]]
-        listed = {"files": [], "notes": [], "texture_cache": texture_cache.version_wanted(), "projects": project.known()}
+        listed = {"files": [], "notes": [], "unknown": [], "texture_cache": texture_cache.version_wanted(),
+                  "projects": project.known()}
         for scene in scenes:
             asked = request.get("frames")
             if asked == "current":
@@ -160,7 +161,7 @@ class Stage:
             if asked is None:
                 asked = list(range(scene.frame_start, scene.frame_end + 1, max(1, scene.frame_step)))[:MOST_FRAMES]
             found = files_of_scene.listing(self.tree, scene, asked)
-            for key in ("files", "notes"):
+            for key in ("files", "notes", "unknown"):
                 listed[key] += [entry for entry in found[key] if entry not in listed[key]]
         return listed
 
