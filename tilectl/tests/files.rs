@@ -265,6 +265,21 @@ fn missing_files_are_named_before_anything_renders() {
 }
 
 #[test]
+fn a_missing_library_is_named_and_may_be_left_out() {
+    let blender = Blender::of_the_tests();
+    let project = Project::make(&blender);
+    // It is linked by an absolute path.
+    fs::remove_file(project.at("lib/deep/base.blend")).expect("it was there");
+    let world = World::new();
+    let local = ["--node".to_owned(), format!("local,blender={}", blender.program.display())];
+    let refused = world.run(render(&project.shot(), &local)).expect(2);
+    let text = &refused.stderr;
+    assert!(text.contains("base.blend") && text.contains("--allow-missing"), "{text}");
+    world.run(render(&project.shot(), &[&local[..], &["--allow-missing".to_owned()]].concat())).expect(0);
+    assert_same(&world.at("out.png"), &project.reference(&blender, "without.png"));
+}
+
+#[test]
 fn fonts_movies_volumes_and_caches_make_the_same_picture_far_away() {
     let blender = Blender::newest();
     let project = Project::of_caches(&blender);
