@@ -10,7 +10,7 @@ import time
 
 import bpy
 
-from . import display, exr, program, session
+from . import display, exr, program, properties, session
 
 #: The most pixels that are handed over at once.
 STRIP = 1 << 18
@@ -55,6 +55,8 @@ def render(engine, depsgraph):
 
 
 def fail(engine, text):
+    # The report ends the render, in scripts with an exception; the message stays in the Image Editor.
+    engine.report({"ERROR"}, text)
     engine.error_set(text)
     session.note(text)
 
@@ -67,6 +69,8 @@ def hand_over(engine, depsgraph):
     scene = depsgraph.scene
     if scene.frame_subframe:
         raise Fallback("the frame is between two frames, and the program renders whole ones")
+    if not depsgraph.view_layer.use:
+        raise Fallback(f"the view layer {depsgraph.view_layer.name} is not switched on for rendering")
     arguments = ["--frame", str(scene.frame_current), "--scene", scene.name]
     camera = engine.camera_override
     if camera is not None and camera.name != getattr(scene.camera, "name", None):
@@ -86,8 +90,11 @@ def hand_over(engine, depsgraph):
 
 def chosen(settings):
     flags = []
-    if settings.allow_scripts:
+    preferences = properties.preferences()
+    if preferences.allow_scripts:
         flags.append("--allow-scripts")
+    for folder in filter(None, (each.strip() for each in preferences.folders.split(";"))):
+        flags += ["--root", bpy.path.abspath(folder)]
     if settings.allow_missing:
         flags.append("--allow-missing")
     if settings.use_overlap:

@@ -4,6 +4,7 @@
 import collections
 import json
 import os
+import re
 import shutil
 import threading
 
@@ -141,7 +142,8 @@ class Job:
         self.done, self.tiles, self.of, self.eta = event["done"], event["tiles"], event["of"], event["eta"]
 
     def on_warning(self, event):
-        self.notes.append(event["text"])
+        # Flags are the command line's.
+        self.notes.append(re.sub(r" --[a-z-]+ [^.]*\.", "", event["text"]))
 
     def on_draining(self, event):
         self.stage = "Stopping"

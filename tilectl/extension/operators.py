@@ -71,7 +71,7 @@ def start(context, name, command, more, then):
     copy = copy_of_scene()
     words = [command, copy.path, *more]
     for root in copy.roots:
-        words += ["--root", root] if command in {"render", "plan"} else []
+        words += ["--root", root] if command != "map" else []
     outside.start(name, words + nodes.taking_part(bpy.data.filepath)[0], copy, then)
 
 

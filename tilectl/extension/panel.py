@@ -5,7 +5,7 @@ import textwrap
 
 import bpy
 
-from . import nodes, outside, session
+from . import nodes, outside, properties, session
 
 
 class TILECTL_UL_nodes(bpy.types.UIList):
@@ -92,8 +92,9 @@ class TILECTL_PT_advanced(RenderPanel, bpy.types.Panel):
             part.active = getattr(chosen, switch)
             part.prop(chosen, value, text="")
         column = layout.column(heading="Allow")
-        column.prop(chosen, "allow_scripts", text="Scripts")
+        column.prop(properties.preferences(), "allow_scripts", text="Scripts")
         column.prop(chosen, "allow_missing", text="Missing Files")
+        layout.prop(properties.preferences(), "folders")
 
 
 def lines(layout, text, icon, context):

@@ -15,20 +15,27 @@ class TILECTL_AP_preferences(bpy.types.AddonPreferences):
         name="Configuration", subtype="FILE_PATH",
         description="The file with the machines; when empty tilectl.ron beside the .blend, else your own")
 
+    # Nothing that a file of somebody else's may decide.
+    allow_scripts: BoolProperty(
+        name="Allow Scripts",
+        description="Let Python scripts and drivers inside files run on the machines, as they do here")
+    folders: StringProperty(
+        name="Folders", description="Folders beside the file's own whose files may be sent to the machines, with "
+                                    "semicolons between them")
+
     def draw(self, context):
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "program")
         layout.prop(self, "config")
+        layout.prop(self, "folders")
+        layout.prop(self, "allow_scripts")
 
 
 class TILECTL_PG_scene(bpy.types.PropertyGroup):
     use_all_machines: BoolProperty(
         name="All Machines", options=set(),
         description="Render Image and Render Animation run on all machines in the list, with exactly the pixels of one")
-    allow_scripts: BoolProperty(
-        name="Allow Scripts", options=set(),
-        description="Let Python scripts and drivers inside the file run on the machines, as they do here")
     allow_missing: BoolProperty(
         name="Allow Missing Files", options=set(),
         description="Render although files that the scene refers to are missing")

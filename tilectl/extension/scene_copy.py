@@ -13,7 +13,7 @@ import shutil
 
 import bpy
 
-from . import blendfile, places, program
+from . import blendfile, places, program, properties
 
 #: The list of copies that lie outside the extension's folder, one path a line, for the next start.
 LIST = "copies"
@@ -31,6 +31,8 @@ class SceneCopy:
         self.save()
 
     def save(self):
+        if not properties.preferences().allow_scripts:
+            refuse_scripts()
         beside = self.place_beside()
         for path in filter(None, (beside, self.seat.at("copy.blend"))):
             if self.write(path, remap=path != beside):
@@ -97,6 +99,36 @@ class SceneCopy:
             with contextlib.suppress(OSError):
                 os.unlink(path)
             forget(path)
+
+
+def refuse_scripts():
+    """Scripts that have run here and would not run there could make another picture there."""
+    if bpy.app.autoexec_fail:
+        # Here they did not run either.
+        return
+    found = next((f"the text {text.name}" for text in bpy.data.texts if text.use_module), None) or scripted_driver()
+    if found:
+        raise program.Trouble(f"The picture may depend on Python in the file ({found}), which does not run on the other "
+                              "machines. Switch on Allow Scripts in the panel All Machines if you trust the file.")
+
+
+def scripted_driver():
+    """The name of something whose driver needs Python, or None."""
+    for name in dir(bpy.data):
+        for each in all_of(getattr(bpy.data, name)):
+            for owner in (each, getattr(each, "node_tree", None), getattr(each, "shape_keys", None)):
+                data = getattr(owner, "animation_data", None)
+                if data is None:
+                    continue
+                for curve in data.drivers:
+                    driver = curve.driver
+                    if driver.type == "SCRIPTED" and not driver.is_simple_expression:
+                        return f"a driver of {each.name}"
+    return None
+
+
+def all_of(collection):
+    return collection if isinstance(collection, bpy.types.bpy_prop_collection) else ()
 
 
 @contextlib.contextmanager
