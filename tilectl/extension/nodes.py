@@ -46,12 +46,12 @@ def online():
     return getattr(bpy.app, "online_access", True)
 
 
-def taking_part(blend):
+def taking_part(blend, without=()):
     """The flags that name the machines that render. A Blender of this machine is this very one, unless the list says
     otherwise."""
     words, left_out = [], []
     for node in read(blend):
-        if not node["enabled"]:
+        if not node["enabled"] or node["name"] in without:
             continue
         if is_remote(node) and not online():
             left_out.append(node["name"])

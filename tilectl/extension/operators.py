@@ -72,7 +72,14 @@ def start(context, name, command, more, then):
     words = [command, copy.path, *more]
     for root in copy.roots:
         words += ["--root", root] if command != "map" else []
-    outside.start(name, words + nodes.taking_part(bpy.data.filepath)[0], copy, then)
+    # A render may find them well again; an estimate counts on those that are.
+    troubled = {node.name for node in nodes.window().nodes if node.state == "TROUBLE"} if command == "plan" else ()
+    try:
+        taking_part = nodes.taking_part(bpy.data.filepath, troubled)[0]
+    except program.Trouble:
+        copy.remove()
+        raise
+    outside.start(name, words + taking_part, copy, then)
 
 
 class TILECTL_OT_render_background(Operator, bpy.types.Operator):
