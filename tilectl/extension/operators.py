@@ -205,7 +205,9 @@ def estimate(said):
     if plan.get("seconds") is None:
         return "How long it would take is not known yet."
     alone = plan.get("alone")
-    instead = f" instead of {job.clock(alone[1])} on {alone[0]} alone" if alone else ""
+    instead = ""
+    if alone and alone[1] > plan["seconds"]:
+        instead = f" instead of {job.clock(alone[1])} on {alone[0]} alone"
     return f"About {job.clock(plan['seconds'])}{instead}."
 
 

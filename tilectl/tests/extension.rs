@@ -130,6 +130,26 @@ fn f12_over_two_nodes_is_f12_alone_in_the_newest_blender() {
     is_what_one_makes(&Blender::newest(), &features);
 }
 
+/// What the program builds is an extension by Blender's own check.
+#[test]
+fn blender_finds_the_zip_valid() {
+    let (world, blender) = (World::new(), Blender::newest());
+    world.run(["extension", "build", "-o", "x.zip"]).expect(0);
+    // What `blender --command extension validate` runs.
+    let check = "import bpy, os, runpy, sys\n\
+                 core = os.path.join(bpy.utils.system_resource('SCRIPTS'), 'addons_core')\n\
+                 path = os.path.join(core, 'bl_pkg', 'cli', 'blender_ext.py')\n\
+                 sys.argv = [path, 'validate', 'x.zip']\n\
+                 runpy.run_path(path, run_name='__main__')";
+    let output = inside(&world, &blender).args(["-b", "--python-expr", check]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("Success"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// Tiles of a render that was stopped are taken over, as long as the scene is the same.
 #[test]
 fn f12_again_goes_on() {
