@@ -42,7 +42,8 @@ class Job:
         self.stopped = False
         self.process = program.start([*arguments, "--json", "--attached"])
         self.complaints = collections.deque(maxlen=50)
-        threading.Thread(target=self.listen, daemon=True).start()
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
         threading.Thread(target=self.read, daemon=True).start()
 
     def stop(self, at_once=False):
@@ -71,6 +72,8 @@ class Job:
         finally:
             self.code = self.process.wait()
             if self.code:
+                # Its last words may still be on their way.
+                self.listener.join(5)
                 self.error = program.told("\n".join(self.complaints)) or f"tilectl ended with {self.code}."
             self.ended.set()
 
