@@ -8,6 +8,10 @@
 //! [`dispatch`] decides who renders what when, [`state`] remembers what is finished, [`stitch`] makes one picture of
 //! all. [`render`] is where it all comes together; it tells what happens as [`events`]. A program that wants a picture
 //! and no more begins at [`farm`].
+//!
+//! In the repository, `tilecore/docs/` explains the whole: `architecture.md` (a tile's path, layers, where to add what),
+//! `protocol.md` (the worker's messages), `state.md` (files and records), `exactness.md` (the facts F1, F2, … that comments
+//! cite) and `glossary.md`.
 
 pub mod bench;
 pub mod blender;
