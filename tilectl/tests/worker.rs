@@ -53,3 +53,17 @@ fn what_blender_does_not_take_of_a_frame_is_an_error() {
         );
     }
 }
+
+/// EEVEE has samples under another name than Cycles; without a graphics card settings can be read all the same.
+#[test]
+fn samples_are_those_of_the_engine() {
+    for blender in [Blender::of_the_tests(), Blender::newest()] {
+        let told = told(&blender, "samples.py");
+        assert_eq!(
+            told,
+            "eevee: file 16, cycles untouched, set 7, said 7, native 9, back 16 | cycles: file 16, set 7, said 7, native 9, back 16",
+            "{}",
+            blender.version
+        );
+    }
+}

@@ -190,9 +190,9 @@ pub struct Needs {
     /// Worth knowing.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// What is simulated while it renders, because it is not baked.
+    /// What is simulated while it renders, because it is not baked; `None` where that is not known.
     #[serde(default)]
-    pub simulated: Vec<String>,
+    pub simulated: Option<Vec<String>>,
     /// Format of the scene's picture, as Blender names it; a movie counts as PNG.
     #[serde(default)]
     pub format: Option<String>,

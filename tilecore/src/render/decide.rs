@@ -17,6 +17,12 @@ use crate::plan::Tiling;
 /// Code of the reason to refuse that holds for EXR tiles alone: names that EXR cannot hold.
 const ONLY_EXR: &str = "names";
 
+/// Code of the reason that stands for those that could not be read.
+const UNREAD: &str = "unread";
+
+/// Code of the reason to refuse that holds for any tiles: what is simulated and differs from Blender to Blender.
+const SIMULATED: &str = "simulated";
+
 /// What the pictures of one scene are made of.
 struct Manner {
     tiles: TileFormat,
@@ -45,8 +51,10 @@ impl Control<'_, '_> {
                 ))
                 .remedy("Render such frames one by one with --frame, or turn the sequencer off in the output properties."));
             }
-            if frames.len() > 1 && !first.needs.simulated.is_empty() {
-                return Err(simulated(first));
+            if frames.len() > 1
+                && let Some(error) = not_by_themselves(first)
+            {
+                return Err(error);
             }
             let manner = self.manner(first)?;
             for frame in frames {
@@ -178,20 +186,34 @@ impl Control<'_, '_> {
 /// Whether a reason to refuse holds for tiles of this format. Who asks for PNG tiles by name goes without all that is
 /// made of EXR tiles, and is told so.
 fn counts(reason: &Reason, tiles: TileFormat, by_hand: bool) -> bool {
-    tiles == TileFormat::Exr || !by_hand && reason.code != ONLY_EXR
+    tiles == TileFormat::Exr || reason.code == SIMULATED || !by_hand && reason.code != ONLY_EXR
 }
 
-/// Frames that follow from one another cannot be rendered by themselves.
-fn simulated(facts: &Facts) -> Error {
-    let names: Vec<String> = facts.needs.simulated.iter().take(3).map(|name| printable(name, 100)).collect();
-    let more = facts.needs.simulated.len() - names.len();
+/// Why frames of this scene cannot be rendered each by itself: they follow from one another, or nobody knows whether
+/// they do.
+fn not_by_themselves(facts: &Facts) -> Option<Error> {
+    let needs = &facts.needs;
+    let scene = printable(&facts.scene, 100);
+    let Some(found) = needs.simulated.as_ref().filter(|_| !needs.reasons.iter().any(|r| r.code == UNREAD))
+    else {
+        let why = needs.whole.as_deref().map(|why| format!(": {}", printable(why, 300))).unwrap_or_default();
+        return Some(
+            Error::input(format!(
+                "it is not known whether frames of the scene {scene} can be rendered each by itself{why}"
+            ))
+            .remedy("Render them one by one with --frame, or such an animation with Blender itself."),
+        );
+    };
+    let names: Vec<String> = found.iter().take(3).map(|name| printable(name, 100)).collect();
+    let more = found.len() - names.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Error::input(format!(
-        "{}{more} in the scene {} would be simulated while it renders, and each frame hangs on all before it",
-        names.join(", "),
-        printable(&facts.scene, 100)
-    ))
-    .remedy("Bake it in Blender (for a disk cache send its folder along) and save the file, or render such an animation with Blender itself.")
+    (!found.is_empty()).then(|| {
+        Error::input(format!(
+            "{}{more} in the scene {scene} would be simulated while it renders, and each frame hangs on all before it",
+            names.join(", ")
+        ))
+        .remedy("Bake it in Blender (for a disk cache send its folder along) and save the file, or render such an animation with Blender itself.")
+    })
 }
 
 /// What was probably meant by a name that the scene does not have, as a question to begin with.

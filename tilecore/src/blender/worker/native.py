@@ -130,14 +130,14 @@ class Asked:
             scene = identity.find(each["scene"], bpy.data.scenes)
             if scene is None:
                 continue
-            render, cycles = scene.render, getattr(scene, "cycles", None)
+            render, cycles, sampling = scene.render, getattr(scene, "cycles", None), compat.sampling(scene)
             if each.get("resolution"):
                 self.set(render, "resolution_x", each["resolution"][0])
                 self.set(render, "resolution_y", each["resolution"][1])
             if each.get("percentage"):
                 self.set(render, "resolution_percentage", each["percentage"])
-            if cycles and each.get("samples"):
-                self.set(cycles, "samples", each["samples"])
+            if sampling and each.get("samples"):
+                self.set(*sampling, each["samples"])
             if cycles and each.get("seed") is not None:
                 self.set(cycles, "seed", each["seed"])
         return self

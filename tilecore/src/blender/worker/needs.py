@@ -59,12 +59,13 @@ def needs(scene, format=None, passes=False):
         "views": parts.read("the views", lambda: views(scene), []),
         "passes": parts.read("the passes", lambda: {each["scene"]: passes_of(s) for each, s in zip(listed, pictures)}, {}),
         "simulated": parts.read("what is simulated",
-                                lambda: sorted({each for s in pictures for each in simulations.unbaked(s)}), []),
+                                lambda: sorted({each for s in pictures for each in simulations.unbaked(s)}), None),
     }
     if found["reasons"] is None:
         found["reasons"] = [reason("unread", "not all of the scene could be read")]
     if found["simulated"]:
         found["whole"] = found["whole"] or simulated(found["simulated"])
+        found["refuse"] = [*refuse, *why_not_a_frame(found["simulated"])]
     if parts.trouble:
         found["whole"] = f"{parts.trouble}, so it is not known whether tiles would fit together"
     found["tile_format"] = "exr" if found["reasons"] else "png"
@@ -75,6 +76,17 @@ def simulated(found):
     """Why a frame is not cut in which something is simulated while it renders."""
     return (f"it shows a simulation that is not baked ({named(found)}), and every Blender goes its own way through the "
             "frames; with a bake it can be cut into tiles")
+
+
+def why_not_a_frame(found):
+    """What of it keeps even a single frame from being rendered."""
+    unsteady = simulations.unsteady(found)
+    if not unsteady:
+        return []
+    return [{"code": "simulated",
+             "text": f"{named(unsteady)} would be simulated while it renders, and comes out otherwise in every Blender that "
+                     "has gone to the frame another number of times",
+             "remedy": "Bake it in Blender and save the file, or render the frame with Blender itself."}]
 
 
 def named(found, most=3):

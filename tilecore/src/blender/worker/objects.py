@@ -1,5 +1,7 @@
 """Which objects are in a picture, as far as that can be told before it is rendered."""
 
+import bpy
+
 import references
 
 
@@ -16,6 +18,26 @@ def possible(scene):
             seen.add(thing)
             yield thing
             waiting += instances(thing, seen)
+
+
+def involved(scene):
+    """Every object that the picture may depend on: what may be in it, and what that refers to, hidden or not, such as
+    the cage of a deformation."""
+    uses = {}
+    for used, users in bpy.data.user_map().items():
+        for user in users:
+            uses.setdefault(user, []).append(used)
+    seen, waiting = set(), list(possible(scene))
+    if scene.world is not None:
+        waiting.append(scene.world)
+    while waiting:
+        each = waiting.pop()
+        if each in seen or isinstance(each, bpy.types.Scene):
+            continue
+        seen.add(each)
+        waiting += uses.get(each, ())
+        if isinstance(each, bpy.types.Object):
+            yield each
 
 
 def instances(thing, seen):

@@ -13,7 +13,9 @@ import bpy
 import compat
 import film
 import identity
+import simulations
 import tiles
+import unread
 
 
 class Resync:
@@ -24,6 +26,10 @@ class Resync:
         self.spare = False
         #: The frame that every scene was kept for last.
         self.frames = {}
+        #: Scenes whose solvers were seen to survive that what they hold is freed.
+        self.survived = set()
+        #: One that has yet to show that, by the render that begins.
+        self.on_trial = None
         self.listen()
 
     def listen(self):
@@ -53,6 +59,12 @@ class Resync:
         self.frames[key] = frame
         render.use_persistent_data = bool(picture.get("persistent", True)) and (
             not compat.engine_is_cycles(scene) or film.repeats(scene))
+        # A solver that fails may only take Blender down when it is freed: after every frame where Blender renders by
+        # itself, after the last tile, and after pictures without what it should have made, where the scene is kept.
+        self.on_trial = None
+        if render.use_persistent_data and key not in self.survived and unread.Parts().read(
+                "solvers", lambda: simulations.has_solver(scene), True):
+            render.use_persistent_data, self.on_trial = False, key
 
     def begin(self, scene, picture):
         """`picture` is rendered now; whether that goes well is not known yet."""
@@ -62,6 +74,9 @@ class Resync:
     def done(self, scene, picture):
         """It went well."""
         self.held = picture, state(scene)
+        if self.on_trial is not None:
+            self.survived.add(self.on_trial)
+            scene.render.use_persistent_data, self.on_trial, self.held = True, None, None
 
     def forget(self):
         """Who knows what Cycles holds."""

@@ -3,9 +3,20 @@
 What `blender -a` makes of them takes every frame in turn, from the first one on.
 """
 
+import os
+
 import bpy
 
 import objects
+
+
+#: What comes out otherwise with every time that a frame is gone to: no worker has what a Blender of its own makes of it.
+UNSTEADY = ("the dynamic paint", "the simulation zone")
+
+
+def unsteady(found):
+    """Which of what is `unbaked` cannot be rendered even as a single frame."""
+    return [each for each in found if each.startswith(UNSTEADY)]
 
 
 def unbaked(scene):
@@ -18,7 +29,7 @@ def found(scene):
     if world is not None and world.enabled and len(getattr(world.collection, "objects", ())) \
             and not is_kept(world.point_cache):
         yield f"the rigid bodies of the scene {scene.name!r}"
-    for thing in objects.possible(scene):
+    for thing in objects.involved(scene):
         for modifier in thing.modifiers:
             if modifier.show_render:
                 yield from (f"{what} of {thing.name!r}" for what in simulated(thing, modifier))
@@ -43,6 +54,12 @@ def simulated(thing, modifier):
     elif kind == "NODES" and modifier.node_group is not None and zones(modifier.node_group) \
             and not zones_are_kept(modifier):
         yield "the simulation zone"
+
+
+def has_solver(scene):
+    """Whether something in the scene is made by a solver that Blender runs or reads the files of: fluids."""
+    return any(modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN" and modifier.show_render
+               for thing in objects.involved(scene) for modifier in thing.modifiers)
 
 
 def is_kept(cache):
@@ -75,18 +92,41 @@ def zones(tree, seen=None):
 
 
 def zones_are_kept(modifier):
-    """Whether what the zones make is baked, as far as Blender tells: it names the nodes that can be baked, and says of
-    none whether it is. Packed data and the folder of a bake do."""
+    """Whether what the zones make is baked. Blender names the nodes that can be baked, and says of none whether it is:
+    the folder of a bake does, or that there is something packed."""
     bakes = [bake for bake in getattr(modifier, "bakes", ())
              if bake.node is not None and bake.node.bl_idname == "GeometryNodeSimulationOutput"]
-    return bool(bakes) and all(is_baked(modifier, bake) for bake in bakes)
+    return bool(bakes) and all(lies_in_folder(modifier, bake) or is_packed(modifier, bake) for bake in bakes)
 
 
-def is_baked(modifier, bake):
-    import os
-
-    folder = bake.directory if bake.use_custom_path else os.path.join(modifier.bake_directory, str(bake.bake_id))
+def lies_in_folder(modifier, bake):
+    if bake.use_custom_path:
+        folder = bake.directory
+    else:
+        folder = modifier.bake_directory and os.path.join(modifier.bake_directory, str(bake.bake_id))
     if not folder:
         return False
     meta = os.path.join(bpy.path.abspath(folder, library=modifier.id_data.library), "meta")
     return os.path.isdir(meta) and bool(os.listdir(meta))
+
+
+#: Below this no folder can be made.
+NOWHERE = os.path.join(os.devnull, "bake")
+
+
+def is_packed(modifier, bake):
+    """Whether the .blend itself holds a bake. No property tells, so a copy of the object is to unpack it to where nothing
+    can be written: that fails where there is something, and does nothing at all where there is not."""
+    if "geometry_node_bake_unpack_single" not in dir(bpy.ops.object):
+        return False
+    copy = modifier.id_data.copy()
+    try:
+        same = next(each for each in copy.modifiers[modifier.name].bakes if each.bake_id == bake.bake_id)
+        same.use_custom_path, same.directory = True, NOWHERE
+        result = bpy.ops.object.geometry_node_bake_unpack_single(
+            session_uid=copy.session_uid, modifier_name=modifier.name, bake_id=bake.bake_id, method="WRITE_ORIGINAL")
+    except RuntimeError:
+        return True
+    finally:
+        bpy.data.objects.remove(copy)
+    return "FINISHED" in result
