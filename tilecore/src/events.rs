@@ -247,6 +247,11 @@ pub enum Event {
         /// For people.
         sentence: String,
     },
+    /// Places where tiles meet were rendered once more, and are the same.
+    Checked {
+        /// How many.
+        places: usize,
+    },
     /// Tiles that run are finished and kept, no new ones begin.
     Draining,
     /// The tiles become one picture.

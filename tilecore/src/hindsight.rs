@@ -183,6 +183,10 @@ pub fn report(history: &History, picture: Option<std::path::PathBuf>, warnings: 
                 data.alone_s = *alone;
             }
             Record::Tile(tile) => stitched = Some(tile.at - began_at),
+            Record::Proof { verdict, .. } => {
+                data.settings.retain(|s| s.0 != "Proof");
+                data.settings.push(("Proof".into(), verdict.sentence()));
+            }
             Record::Stopped { reason, at } => {
                 stopped = Some(*at);
                 let asked = reason.starts_with("stopped");

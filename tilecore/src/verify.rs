@@ -191,53 +191,62 @@ impl Bench<'_, '_> {
         Ok((explained, varying))
     }
 
-    /// For each pixel of `rect`, whether the two sets of tiles differ there.
     fn differences(&self, a: &[Part], b: &[Part], rect: Rect) -> Result<Vec<bool>> {
-        let (a, b) = (self.pixels(a, rect, "a")?, self.pixels(b, rect, "b")?);
-        if a.len() != b.len() {
-            return Err(Error::render("the tiles have other channels than the check")
-                .remedy("Check that the scene and Blender are those of the job."));
-        }
-        let stride = (a.len() as u64 / rect.area().max(1)) as usize;
-        Ok(a.chunks(stride.max(1)).zip(b.chunks(stride.max(1))).map(|(x, y)| x != y).collect())
+        differences(self.job.format, a, b, rect, self.scratch)
     }
+}
 
-    /// The bytes of every pixel of `rect`, all channels of a pixel together.
-    fn pixels(&self, parts: &[Part], rect: Rect, name: &str) -> Result<Vec<u8>> {
-        let parts: Vec<Part> = parts
-            .iter()
-            .filter_map(|part| {
-                let region = part.region.intersection(rect)?;
-                // Counted from the rectangle's corner; what a tile shows beyond it on the left or above has no such
-                // place, so files are first cut to what they contribute.
-                Some(Part { path: part.path.clone(), region, rendered: part.rendered })
+/// For each pixel of `rect`, whether the two sets of tiles differ there.
+pub(crate) fn differences(
+    format: TileFormat,
+    a: &[Part],
+    b: &[Part],
+    rect: Rect,
+    scratch: &Path,
+) -> Result<Vec<bool>> {
+    let (a, b) = (pixels(format, a, rect, &scratch.join("a"))?, pixels(format, b, rect, &scratch.join("b"))?);
+    if a.len() != b.len() {
+        return Err(Error::render("the tiles have other channels than the check")
+            .remedy("Check that the scene and Blender are those of the job."));
+    }
+    let stride = (a.len() as u64 / rect.area().max(1)) as usize;
+    Ok(a.chunks(stride.max(1)).zip(b.chunks(stride.max(1))).map(|(x, y)| x != y).collect())
+}
+
+/// The bytes of every pixel of `rect`, all channels of a pixel together, by way of the file `out`.
+fn pixels(format: TileFormat, parts: &[Part], rect: Rect, out: &Path) -> Result<Vec<u8>> {
+    let parts: Vec<Part> = parts
+        .iter()
+        .filter_map(|part| {
+            let region = part.region.intersection(rect)?;
+            // Counted from the rectangle's corner; what a tile shows beyond it on the left or above has no such
+            // place, so files are first cut to what they contribute.
+            Some(Part { path: part.path.clone(), region, rendered: part.rendered })
+        })
+        .collect();
+    let whole = parts.iter().fold(rect, |all, p| hull(all, p.rendered));
+    let moved: Vec<Part> = parts
+        .iter()
+        .filter_map(|p| {
+            Some(Part {
+                path: p.path.clone(),
+                region: p.region.relative_to(whole)?,
+                rendered: p.rendered.relative_to(whole)?,
             })
-            .collect();
-        let whole = parts.iter().fold(rect, |all, p| hull(all, p.rendered));
-        let moved: Vec<Part> = parts
-            .iter()
-            .filter_map(|p| {
-                Some(Part {
-                    path: p.path.clone(),
-                    region: p.region.relative_to(whole)?,
-                    rendered: p.rendered.relative_to(whole)?,
-                })
-            })
-            .collect();
-        let inner = rect.relative_to(whole).unwrap_or(rect);
-        let out = self.scratch.join(name);
-        match self.job.format {
-            TileFormat::Png => {
-                // Nothing but `rect` is looked at, and transparent holes would add a channel to one picture or both.
-                let options = PngOptions::default().holes(stitch::Holes::Hatched);
-                stitch::png(&moved, whole.size(), &out, &options)?;
-                png_pixels(&out, inner)
-            }
-            TileFormat::Exr => {
-                let options = ExrOptions::default().packing(Packing::None).holes(stitch::Holes::Transparent);
-                stitch::exr(&moved, whole.size(), &out, &options)?;
-                exr_pixels(&out, inner)
-            }
+        })
+        .collect();
+    let inner = rect.relative_to(whole).unwrap_or(rect);
+    match format {
+        TileFormat::Png => {
+            // Nothing but `rect` is looked at, and transparent holes would add a channel to one picture or both.
+            let options = PngOptions::default().holes(stitch::Holes::Hatched);
+            stitch::png(&moved, whole.size(), out, &options)?;
+            png_pixels(out, inner)
+        }
+        TileFormat::Exr => {
+            let options = ExrOptions::default().packing(Packing::None).holes(stitch::Holes::Transparent);
+            stitch::exr(&moved, whole.size(), out, &options)?;
+            exr_pixels(out, inner)
         }
     }
 }
@@ -283,6 +292,9 @@ fn exr_pixels(path: &Path, rect: Rect) -> Result<Vec<u8>> {
             for layer in &image.layer_data {
                 let at = y as usize * layer.size.width() + x as usize;
                 for channel in &layer.channel_data.list {
+                    if channel.name.to_string().contains(crate::proof::compare::CLOCK_PASS) {
+                        continue;
+                    }
                     match &channel.sample_data {
                         FlatSamples::F16(s) => {
                             pixels.extend(s.get(at).map_or(0, |v| u32::from(v.to_bits())).to_le_bytes());

@@ -54,6 +54,8 @@ pub(crate) struct Standing {
     pub(crate) reason: Option<String>,
     /// The picture.
     pub(crate) finished: Option<String>,
+    /// What the proof found out, in one sentence.
+    pub(crate) proof: Option<String>,
 }
 
 impl Standing {
@@ -111,6 +113,10 @@ impl Standing {
             },
             finished: history.records.iter().rev().find_map(|r| match r {
                 Record::Done { output, .. } => Some(output.display().to_string()),
+                _ => None,
+            }),
+            proof: history.records.iter().rev().find_map(|r| match r {
+                Record::Proof { verdict, .. } => Some(verdict.sentence()),
                 _ => None,
             }),
         }

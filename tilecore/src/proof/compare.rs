@@ -9,7 +9,7 @@ use crate::error::{Error, IoContext, Result};
 /// Metadata that holds a clock or a machine, lower case: no two renders have the same.
 const VARYING: [&str; 5] = ["date", "capdate", "memory", "hostname", "owner"];
 /// The pass that is the clock's (Blender 5.0 and newer).
-const CLOCK_PASS: &str = "Render Time";
+pub(crate) const CLOCK_PASS: &str = "Render Time";
 /// Differences that are listed by name.
 const NAMED: usize = 4;
 

@@ -114,6 +114,7 @@ impl Control<'_, '_> {
         // The last tiles are shown before their files can go.
         drop(self.work.as_mut().and_then(|w| w.preview.take()));
         self.wait_for_proof()?;
+        self.check_spots()?;
         let shots = self.work.as_ref().map_or(0, |w| w.shots.len());
         for shot in 0..shots {
             if self.request.native.is_some() { self.render_whole(shot)? } else { self.close(shot)? }
@@ -318,7 +319,12 @@ impl Control<'_, '_> {
         let fit = |s: &usize| tried.contains(s) || rate(*s) <= 0.0 || rate(*s) * TOO_SLOW >= fastest;
         let key = |s: usize| (tried.contains(&s), -rate(s));
         ready()
-            .filter(|s| !self.seats[*s].rendering && !self.is_finishing(*s) && !self.is_proving(*s))
+            .filter(|s| {
+                !self.seats[*s].rendering
+                    && !self.is_finishing(*s)
+                    && !self.is_proving(*s)
+                    && self.spots.busy != Some(*s)
+            })
             .filter(|s| fit(s))
             .min_by(|a, b| {
                 let ((ta, ra), (tb, rb)) = (key(*a), key(*b));

@@ -15,6 +15,7 @@ use super::proving::{Proving, Restart};
 use super::roster::Change;
 use super::seat::{Seat, Stage};
 use super::slot::{Order, Report, Tile};
+use super::spots::Spots;
 use super::work::Work;
 use super::{Cancel, Options, Outcome};
 use crate::blender::TileDone;
@@ -69,6 +70,7 @@ pub(super) struct Control<'a, 'b> {
     /// Shots whose tiles are here, on their way into their files.
     pub(super) closing: Closing,
     pub(super) proving: Proving,
+    pub(super) spots: Spots,
     /// Why the run has to start over, where the proof says so.
     pub(super) restart: Option<Restart>,
 }
@@ -119,6 +121,7 @@ impl<'a, 'b> Control<'a, 'b> {
             warnings: Vec::new(),
             closing: Closing::default(),
             proving: Proving::default(),
+            spots: Spots::default(),
             restart: None,
         };
         control.seat_all(nodes)?;
@@ -325,6 +328,7 @@ impl<'a, 'b> Control<'a, 'b> {
     }
 
     fn take(&mut self, slot: usize, report: Report) -> Result<()> {
+        let Some(report) = self.hear_spot(slot, report) else { return Ok(()) };
         let Some(report) = self.hear_proof(slot, report)? else { return Ok(()) };
         let Some(report) = self.hear_finish(slot, report)? else { return Ok(()) };
         if let Some(error) = self.own_trouble(slot, &report) {

@@ -25,6 +25,7 @@ mod seating;
 mod session;
 mod shot;
 mod slot;
+mod spots;
 mod work;
 
 use std::path::PathBuf;

@@ -243,7 +243,7 @@ impl Control<'_, '_> {
         })
     }
 
-    fn proof_folder(&self) -> PathBuf {
+    pub(super) fn proof_folder(&self) -> PathBuf {
         self.work.as_ref().map(|w| w.dir.root().join("proof")).unwrap_or_default()
     }
 
@@ -315,7 +315,10 @@ impl Control<'_, '_> {
             .seats
             .iter()
             .filter(|s| s.stage != Stage::Off && s.hello.is_some())
-            .map(|s| format!("{} {:?}", self.nodes[s.node].name(), s.device))
+            .map(|s| {
+                let environment = s.hello.as_ref().map(|h| &h.environment);
+                format!("{} {:?} {environment:?}", self.nodes[s.node].name(), s.device)
+            })
             .collect();
         parts.extend(nodes);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

@@ -142,6 +142,9 @@ fn words(standing: &Standing) -> String {
             text += ", not running; the render command goes on from here";
         }
     }
+    if let Some(proof) = &standing.proof {
+        text += &format!(". {}", proof.trim_end_matches('.'));
+    }
     text
 }
 
@@ -169,6 +172,7 @@ mod tests {
             nodes: [("a".to_owned(), 8), ("b".to_owned(), 4)].into(),
             reason: None,
             finished: None,
+            proof: None,
         };
         assert_eq!(
             line(&standing),
@@ -179,5 +183,7 @@ mod tests {
         assert!(line(&standing).ends_with("(a 8, b 4), not running; the render command goes on from here"));
         (standing.stage, standing.finished) = (Stage::Done, Some("a.png".into()));
         assert!(line(&standing).ends_with(", written to a.png after 61 s"));
+        standing.proof = Some("Exact on this scene: 9 tiles.".into());
+        assert!(line(&standing).ends_with(" after 61 s. Exact on this scene: 9 tiles"));
     }
 }

@@ -153,6 +153,12 @@ fn words(event: &Event, names: &[String], verbose: bool) -> Option<String> {
         ),
         Event::Proving { .. } => "proving on a small version that tiles are exact on this scene".to_owned(),
         Event::Proof { sentence, .. } => sentence.clone(),
+        Event::Checked { places: 1 } => {
+            "1 place where tiles meet was rendered once more: the same".to_owned()
+        }
+        Event::Checked { places } => {
+            format!("{places} places where tiles meet were rendered once more: the same")
+        }
         Event::Warning { text } => format!("note: {text}"),
         Event::Draining => {
             "stopping: running tiles are finished and kept; once more stops at once".to_owned()
