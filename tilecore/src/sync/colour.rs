@@ -263,16 +263,27 @@ fn sources(text: &[u8]) -> BTreeSet<Vec<u8>> {
             let end = rest[1..].iter().position(|b| b == quote || *b == b'\n')?;
             (rest[1 + end] == *quote).then(|| &rest[1..=end])
         });
-        let plain = || {
-            let end = rest.iter().position(|b| matches!(b, b',' | b'}' | b'\n')).unwrap_or(rest.len());
-            unquoted(&rest[..end])
-        };
+        let plain = || unquoted(&rest[..end_of_plain(rest)]);
         let value = quoted.unwrap_or_else(plain);
         if !value.is_empty() {
             found.insert(value.to_vec());
         }
     }
     found
+}
+
+/// Where a value without quotes ends: a brace that a variable has opened (`${NAME}`) is part of it.
+fn end_of_plain(text: &[u8]) -> usize {
+    let mut variable = false;
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'{' if at > 0 && text[at - 1] == b'$' => variable = true,
+            b'}' if variable => variable = false,
+            b',' | b'}' | b'\n' => return at,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// Blanks of a line.

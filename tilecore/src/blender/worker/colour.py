@@ -16,7 +16,7 @@ from arrival import digest_of
 VARIABLES = (b"OCIO_ACTIVE_DISPLAYS", b"OCIO_ACTIVE_VIEWS", b"OCIO_INACTIVE_COLORSPACES", b"OCIO_OPTIMIZATION_FLAGS")
 #: Files that are no longer than this are read for what they refer to.
 LONGEST = 16 << 20
-SOURCE = re.compile(rb"(?<![A-Za-z0-9_])src:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^,}\n]*)")
+SOURCE = re.compile(rb"(?<![A-Za-z0-9_])src:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|(?:\$\{[^,}\n]*\}|[^,}\n])*)")
 USED = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)|%([A-Za-z_][A-Za-z0-9_]*)%")
 
 
