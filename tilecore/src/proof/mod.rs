@@ -1,7 +1,7 @@
 //! The proof: whether what is made from tiles is, on this scene and in these Blenders, what one Blender makes alone.
 //!
 //! The reference is a small version of the frame as the artist's own Blender renders the file as it lies
-//! ([`reference`]); the candidate goes the way of every job: sent files, tiles on several nodes, stitch, finish. Both
+//! ([`mod@reference`]); the candidate goes the way of every job: sent files, tiles on several nodes, stitch, finish. Both
 //! are decoded and compared ([`compare`]). Where they differ, the nodes render the small frame whole by themselves,
 //! which tells what is to blame. What was proved is remembered ([`Cache`]).
 
