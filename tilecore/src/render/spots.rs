@@ -89,7 +89,8 @@ impl Control<'_, '_> {
         let Some(slot) = self.checker(&by) else { return Ok(false) };
         let Some(first) = self.render_spot(slot, spot, 0)? else { return Ok(false) };
         let scratch = self.proof_folder();
-        let differs = crate::verify::differences(format, &parts, &[first.clone()], spot.rect, &scratch)?;
+        let differs =
+            crate::verify::differences(format, &parts, std::slice::from_ref(&first), spot.rect, &scratch)?;
         let count = differs.iter().filter(|d| **d).count();
         if count == 0 {
             return Ok(true);
