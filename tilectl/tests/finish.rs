@@ -314,7 +314,8 @@ fn scripts_that_follow_changes_follow_none_of_a_tile() {
     let node = format!("local,blender={}", blender.program.display());
     let words =
         ["render", &file, "--frame", "3", "--tiles", "4", "--allow-scripts", "-o", "s.png", "--node", &node];
-    world.run(words).expect(0);
+    let ended = world.run(words.into_iter().chain(["--proof", "always"])).expect(0);
+    assert!(ended.stderr.contains("Exact on this scene"), "{}", ended.stderr);
     assert_same(&world.at("s.png"), &world.at("w0003.png"));
 }
 

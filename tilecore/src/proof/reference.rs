@@ -1,5 +1,6 @@
 //! The reference of a proof: a small whole frame that this machine's Blender makes of the file as it lies.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -112,6 +113,8 @@ pub fn render(order: &Order, go_on: &dyn Fn() -> bool) -> Result<Vec<Vec<Written
     command.args(["-b", "-noaudio", if order.scripts { "-y" } else { "-Y" }]);
     command.arg(&order.blend).arg("-P").arg(code.join("reference.py")).arg("--").args([&asked, &answered]);
     command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::piped()).stdout(said).stderr(errors);
+    // A group of its own: Ctrl-C in the terminal is for the controller; Blender would write half a picture.
+    command.process_group(0);
     let program = order.blender.display().to_string();
     let mut child = command.spawn().map_err(|e| {
         Error::node(format!("{program} cannot be started: {}", crate::error::reason(&e))).fatal()
@@ -162,4 +165,29 @@ pub fn version_of(blender: &Path) -> Option<(String, String)> {
     };
     // Distributions' builds have none, which Blender itself calls so.
     Some((line("Blender ")?, line("build hash:").unwrap_or_else(|| "Unknown".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn blender_is_in_a_group_of_its_own_which_no_terminals_interrupt_reaches() {
+        let dir = tempfile::tempdir().unwrap();
+        let blender = dir.path().join("blender");
+        // It says its own number and that of its group.
+        let program = "#!/bin/sh\nset -- \"$@\" $(cut -d ' ' -f 1,5 /proc/$$/stat)\n\
+            while [ $# -gt 3 ]; do shift; done\nprintf '{\"error\": \"%s in %s\"}' $2 $3 > $1\n";
+        std::fs::write(&blender, program).unwrap();
+        std::fs::set_permissions(&blender, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = dir.path().join("reference");
+        std::fs::create_dir(&folder).unwrap();
+        let order = Order { blender, blend: "/s.blend".into(), scripts: false, pictures: Vec::new(), folder };
+        let said = render(&order, &|| true).unwrap_err().to_string();
+        let numbers: Vec<&str> = said.rsplit(": ").next().unwrap().split(" in ").collect();
+        assert_eq!(numbers.len(), 2, "{said}");
+        assert_eq!(numbers[0], numbers[1], "{said}");
+    }
 }

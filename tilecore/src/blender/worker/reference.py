@@ -19,6 +19,7 @@ import bpy  # noqa: E402
 
 import cameras  # noqa: E402
 import devices  # noqa: E402
+import handlers  # noqa: E402
 import identity  # noqa: E402
 import native  # noqa: E402
 from wire import Refused  # noqa: E402
@@ -56,6 +57,8 @@ def main():
     threading.Thread(target=watch, daemon=True).start()
     with open(asked, encoding="utf-8") as f:
         request = json.load(f)
+    # What is asked for changes settings, which `blender -f` does not.
+    handlers.take_out()
     try:
         answer = {"pictures": [reference(picture) for picture in request["pictures"]]}
     except (Refused, RuntimeError, OSError) as e:
