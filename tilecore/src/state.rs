@@ -389,7 +389,7 @@ impl WorkDir {
 
     /// Removes what a work directory holds, and nothing else.
     fn clear(root: &Path) -> Result<()> {
-        for name in ["tiles", errand::FOLDER] {
+        for name in ["tiles", errand::FOLDER, "proof"] {
             let folder = root.join(name);
             if folder.exists() {
                 std::fs::remove_dir_all(&folder).at("remove", &folder)?;
