@@ -117,12 +117,19 @@ fn a_fluid_that_blender_itself_aborts_on_makes_no_picture() {
     let old = Blender::of_the_tests();
     for blender in [old.clone(), Blender::newest()] {
         for bakes in ["", "domain.cache_type = 'ALL'\nbpy.ops.fluid.bake_all()\n"] {
+            if bakes.is_empty() && blender.version != old.version {
+                continue; // Refused before a Blender could abort.
+            }
             let world = World::new();
             let file = format!("{:?}", world.at("s.blend").display().to_string());
             let blend = small(&old, &world, &format!("{}{bakes}", FLUID.replace("FILE", &file)));
             let node = format!("local,name=a,blender={}", blender.program.display());
             let words = ["render", "s.blend", "--frame", "3", "-o", "o.png", "--tiles", "4", "--node", &node];
             let ended = world.run(words);
+            if bakes.is_empty() {
+                assert!(ended.expect(2).stderr.contains("the fluid of 'Cube.001'"));
+                continue;
+            }
             let own = Command::new(&blender.program)
                 .args(["-b", "--factory-startup", "-noaudio"])
                 .arg(&blend)

@@ -154,18 +154,14 @@ fn without_knowing_what_is_simulated_several_frames_are_refused() {
     let blender = Blender::of_the_tests();
     for breaks in ["'simulations'].found", "'needs'].why_finish"] {
         let lines = format!(
-            "{CLOTH}t = bpy.data.texts.new('break.py'); t.use_module = True\n\
+            "t = bpy.data.texts.new('break.py'); t.use_module = True\n\
              t.write(\"import sys\\nsys.modules[{breaks} = None\\n\")"
         );
-        let (world, blend) = world_with(&blender, &lines);
+        let (world, _) = world_with(&blender, &lines);
         let ended = rendered(&world, &blender, &["--frames", "1-4", "--allow-scripts"]).expect(2);
         for words in ["not known whether frames", "TypeError", "--frame"] {
             assert!(ended.stderr.contains(words), "`{words}` is not in:\n{}", ended.stderr);
         }
-        let one = ["--frame", "1", "-o", "o.png", "--allow-scripts"];
-        let ended = rendered(&world, &blender, &one).expect(0);
-        assert!(ended.stderr.contains("rendered whole"), "{}", ended.stderr);
-        assert_same(&world.at("o.png"), &blender.reference(&blend).png());
     }
 }
 
@@ -255,18 +251,44 @@ fn frames_of_what_is_baked_are_those_of_blenders_own_animation() {
     }
 }
 
+const PARTICLES: &str = "
+cube = bpy.data.objects['Cube']
+bpy.context.view_layer.objects.active = cube
+cube.modifiers.new('Particles', 'PARTICLE_SYSTEM')
+settings = cube.particle_systems[0].settings
+settings.count, settings.frame_start, settings.frame_end = 200, 1, 5
+bpy.ops.mesh.primitive_ico_sphere_add(radius=1, location=(50, 0, 0))
+settings.render_type, settings.instance_object, settings.particle_size = 'OBJECT', bpy.context.object, 0.1
+";
+
 #[test]
-fn one_frame_of_a_simulation_is_what_blender_makes_of_that_frame_alone() {
+fn one_frame_of_particles_is_what_blender_makes_of_that_frame_alone() {
     for blender in [Blender::of_the_tests(), Blender::newest()] {
-        let (world, blend) = world_with(&blender, CLOTH);
-        let ended = rendered(&world, &blender, &["--frame", "6", "-o", "o.png"]).expect(0);
-        assert!(
-            ended.stderr.contains("rendered whole") && ended.stderr.contains("the cloth of 'Sheet'"),
-            "{}",
-            ended.stderr
-        );
-        assert_same(&world.at("o.png"), &blender.reference(&blend).frame(6).png());
+        let (world, blend) = world_with(&blender, PARTICLES);
+        for frame in [2, 6] {
+            let number = frame.to_string();
+            let more = ["--frame", &number, "-o", "o.png", "--fresh"];
+            let ended = rendered(&world, &blender, &more).expect(0);
+            let says = |words: &str| assert!(ended.stderr.contains(words), "{}", ended.stderr);
+            says("rendered whole");
+            says("the particles of 'Cube'");
+            assert_same(&world.at("o.png"), &blender.reference(&blend).frame(frame).png());
+        }
     }
+}
+
+/// A cloth whose states up to the frame before are in the file takes its next step in every Blender that goes there.
+#[test]
+fn one_frame_of_what_takes_steps_is_refused() {
+    let blender = Blender::of_the_tests();
+    let (world, _) = world_with(&blender, &format!("{CLOTH}for frame in range(1, 6): s.frame_set(frame)\n"));
+    let ended = rendered(&world, &blender, &["--frame", "6", "-o", "o.png"]).expect(2);
+    assert!(
+        ended.stderr.contains("the cloth of 'Sheet'") && ended.stderr.contains("Bake it"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!world.at("o.png").exists());
 }
 
 /// Dynamic paint and simulation zones take a step with every time that Blender goes to a frame, and a worker goes there

@@ -10,13 +10,15 @@ import bpy
 import objects
 
 
-#: What comes out otherwise with every time that a frame is gone to: no worker has what a Blender of its own makes of it.
-UNSTEADY = ("the dynamic paint", "the simulation zone")
+#: What of this is a single frame's own: wherever a Blender comes from, it makes the same of it. All else takes a step
+#: with a frame that follows the one before, or with every time that a frame is gone to, and a worker goes there more
+#: often than `blender -f`.
+STEADY = ("the particles",)
 
 
 def unsteady(found):
     """Which of what is `unbaked` cannot be rendered even as a single frame."""
-    return [each for each in found if each.startswith(UNSTEADY)]
+    return [each for each in found if not each.startswith(STEADY)]
 
 
 def unbaked(scene):
