@@ -45,7 +45,7 @@ def simulated(thing, modifier):
     elif kind == "SOFT_BODY" and not is_kept(modifier.point_cache):
         yield "the soft body"
     elif kind == "PARTICLE_SYSTEM" and particles_move(modifier.particle_system):
-        yield "the particles"
+        yield "the hair dynamics" if modifier.particle_system.settings.type == "HAIR" else "the particles"
     elif kind == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
         surfaces = modifier.canvas_settings.canvas_surfaces
         if any(surface.is_active and surface.surface_format != "IMAGE" and not is_kept(surface.point_cache)
