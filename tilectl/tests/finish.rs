@@ -319,6 +319,42 @@ fn scripts_that_follow_changes_follow_none_of_a_tile() {
     assert_same(&world.at("s.png"), &world.at("w0003.png"));
 }
 
+/// What hangs on settings that are others in tiles comes out as Blender makes it, or not in tiles.
+#[test]
+fn drivers_that_read_settings_of_tiles_read_the_scenes_own() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let blend = world.at("s.blend");
+    let shown = blend.display().to_string();
+    let script = format!(
+        "import bpy\n\
+         scene = bpy.context.scene\n\
+         for thing in scene.objects:\n\
+         \u{20}   if thing.type == 'MESH':\n\
+         \u{20}       driver = thing.driver_add('location', 0).driver\n\
+         \u{20}       driver.type = 'SUM'\n\
+         \u{20}       target = driver.variables.new().targets[0]\n\
+         \u{20}       target.id_type, target.id, target.data_path = 'SCENE', scene, 'render.border_max_x'\n\
+         bpy.ops.wm.save_as_mainfile(filepath={shown:?})"
+    );
+    let made = std::process::Command::new(&blender.program)
+        .args([
+            "-b",
+            "--factory-startup",
+            "-noaudio",
+            &scene("plain").display().to_string(),
+            "--python-expr",
+            &script,
+        ])
+        .output()
+        .unwrap();
+    assert!(made.status.success() && blend.exists(), "{}", String::from_utf8_lossy(&made.stdout));
+    let node = format!("local,blender={}", blender.program.display());
+    let words = ["render", &shown, "--frame", "1", "--tiles", "4", "-o", "s.png", "--node", &node];
+    let ended = world.run(words.into_iter().chain(["--proof", "never"])).expect(0);
+    assert!(ended.stderr.contains("hangs on the setting render.border_max_x"), "{}", ended.stderr);
+    assert_same(&world.at("s.png"), &blender.reference(&blend).png());
+}
+
 /// Blender converts the colours of a column of single pixels another way: in 16 bits that shows.
 #[test]
 fn the_narrowest_tiles_are_exact_in_sixteen_bits() {

@@ -14,6 +14,7 @@ pub(super) const WORKER: &[(&str, &str)] = &[
     ("counts.py", include_str!("worker/counts.py")),
     ("develop.py", include_str!("worker/develop.py")),
     ("devices.py", include_str!("worker/devices.py")),
+    ("driven.py", include_str!("worker/driven.py")),
     ("empty.py", include_str!("worker/empty.py")),
     ("environment.py", include_str!("worker/environment.py")),
     ("exr_header.py", include_str!("worker/exr_header.py")),

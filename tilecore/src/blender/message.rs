@@ -184,6 +184,9 @@ pub struct Needs {
     /// Why the frame can only be rendered whole (F12).
     #[serde(default)]
     pub whole: Option<String>,
+    /// Why only a Blender that renders by itself, without anything of tiles, makes it.
+    #[serde(default)]
+    pub alone: Option<String>,
     /// Why it cannot be rendered exactly at all.
     #[serde(default)]
     pub refuse: Vec<Reason>,

@@ -18,7 +18,7 @@ use super::slot::{Order, Report, Tile};
 use super::spots::Spots;
 use super::work::Work;
 use super::{Cancel, Options, Outcome};
-use crate::blender::TileDone;
+use crate::blender::{TileDone, printable};
 use crate::dispatch::{self, Action, Dispatch, Input};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::{Event, Sink};
@@ -238,6 +238,11 @@ impl<'a, 'b> Control<'a, 'b> {
         self.meet()?;
         if self.request.native.is_some() {
             return self.conclude();
+        }
+        let alone = self.meeting.facts.iter().find_map(|f| f.needs.alone.as_ref());
+        if let Some(why) = alone.filter(|_| !self.request.force_tiles).map(|why| printable(why, 300)) {
+            self.restart = Some(Restart::Whole(why.clone()));
+            return Err(Error::input(why).remedy("--force-tiles cuts the frame all the same."));
         }
         self.begin_proof()?;
         if self.todo().iter().any(|rects| !rects.is_empty()) {

@@ -40,7 +40,9 @@ impl Target {
 /// The same name with the suffix of a view before its extension.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut name = format!("{stem}{}", clean(suffix));
+    // A view may be told apart by a point.
+    let point = if suffix.starts_with('.') { "." } else { "" };
+    let mut name = format!("{stem}{point}{}", clean(suffix));
     if let Some(extension) = path.extension() {
         name = format!("{name}.{}", extension.to_string_lossy());
     }
@@ -114,6 +116,7 @@ mod tests {
         let long = beside(&picture, &"\u{1f600}".repeat(120)).unwrap();
         assert_eq!(long.file_name().unwrap().len(), 200);
         assert_eq!(with_suffix(&picture, "_L"), dir.path().join("a_L.png"));
+        assert_eq!(with_suffix(&picture, ".L"), dir.path().join("a.L.png"));
         assert_eq!(with_suffix(&picture, "/../x"), dir.path().join("a_.._x.png"));
     }
 }

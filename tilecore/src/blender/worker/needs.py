@@ -4,6 +4,7 @@ import bpy
 
 import blend_name
 import compat
+import driven
 import empty
 import extent
 import film
@@ -51,6 +52,7 @@ def needs(scene, format=None, passes=False):
                               lambda: max([overlap(s) for s in pictures], default=0), ADAPTIVE_OVERLAP),
         "pictures": listed,
         "whole": parts.read("whether tiles fit together", lambda: why_whole(scene, own, sources, pictures), None),
+        "alone": parts.read("what reads settings of tiles", driven.reader, None),
         "refuse": refuse,
         "notes": parts.read("what is worth knowing", lambda: remarks(scene, own, pictures), []),
         "region": parts.read("the render region", lambda: extent.region(scene, own), None),
