@@ -122,10 +122,8 @@ class Walk:
 
     def library(self, library, need):
         """The reference to a library. It stands in the file that links it, yet Blender shows it from the main file."""
-        if library.packed_file is not None or getattr(library, "archive_parent_library", None) is not None \
-                or getattr(library, "is_archive", False):
+        if libraries.held_here(library):
             return None
-
         if libraries.of_blender(names.absolute(library.filepath, bpy.data.filepath)):
             return None
         return Reference(f"library {library.name!r}", self.here(bpy.data.filepath), library.filepath, need,
@@ -395,6 +393,36 @@ def remap(tree, changes):
     ORIGINAL.clear()
     CHANGED.clear()
     libraries.find_blenders_own()
+    libraries.keep_held_below(tree)
+    point(tree, changes)
+    renew_views()
+
+
+def renew_views():
+    """Images with a file per view remember where each file was, by an absolute path that scripts cannot see: has Blender
+    derive those names again where it finds none of them."""
+    for image in list(bpy.data.images):
+        if not image.use_multiview or image.views_format != "INDIVIDUAL" or image.source == "GENERATED":
+            continue
+        if not image.filepath or len(image.packed_files) or image.size[0]:
+            continue
+        render, path, source = bpy.context.scene.render, image.filepath, image.source
+        several = render.use_multiview
+        # Blender derives them for pictures that it can read, in scenes with several views; a change of source empties
+        # the path.
+        render.use_multiview = True
+        try:
+            image.source = "GENERATED"
+            image.filepath = path
+            image.views_format = "STEREO_3D"
+            image.views_format = "INDIVIDUAL"
+            image.source = source
+        finally:
+            render.use_multiview = several
+
+
+def point(tree, changes):
+    """Writes each changed place into the references it is for."""
     places = {}
     for blend, raw, parts in changes:
         place = posixpath.join(tree, *(names.from_wire(part) for part in parts))

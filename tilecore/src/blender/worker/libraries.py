@@ -37,6 +37,21 @@ def find_blenders_own():
             redirect(library, place)
 
 
+def held_here(library):
+    """Whether the open .blend itself holds the data-blocks of a library: nothing is read from that file."""
+    return library.packed_file is not None or getattr(library, "archive_parent_library", None) is not None \
+        or getattr(library, "is_archive", False)
+
+
+def keep_held_below(tree):
+    """Has relative paths in data-blocks of libraries that the open .blend holds count from below `tree`, where their
+    files are on this node; Blender counts them from where the artist's library was."""
+    for library in list(bpy.data.libraries):
+        path = names.absolute(library.filepath, bpy.data.filepath)
+        if held_here(library) and path.startswith("/") and not path.startswith(tree + "/") and not of_blender(path):
+            library.filepath = tree + path
+
+
 def redirect(library, place):
     """Has a library be the file `place`. Where there is none, its data-blocks are missing, as for Blender itself."""
     if not os.path.isfile(place):
