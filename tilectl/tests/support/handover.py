@@ -38,7 +38,8 @@ def handed(damage=None, single=False):
     """What is said when the frame is handed over."""
     frame = stitched.Frame(whole)
     stitched.attach(scene, "frame", frame)
-    render.use_single_layer = single
+    # Blender does not ask for a view layer that is off.
+    scene.view_layers["Second"].use = not single
     if damage:
         exr_header.patch(whole, *damage)
     try:
