@@ -228,6 +228,30 @@ fn nodes_of_another_blender_than_this_machines_prove_by_the_weaker_kind() {
 }
 
 #[test]
+fn a_blender_that_dies_in_the_proof_does_not_hold_it_up() {
+    let (world, blender) = (World::new(), Blender::of_the_tests());
+    let blend = blender.feature("glare", &world.at("s.blend"));
+    let mark = world.at("died");
+    let dies = format!(
+        "draft = os.path.join(folder, f\"{{name}}.{{self.files.run_name}}.draft\")\n        \
+         if name.startswith(\"proof\") and not os.path.exists({mark:?}):\n            \
+         open({mark:?}, \"w\").close()\n            \
+         os._exit(9)\n        \
+         watch = counts.Watch(scene)"
+    );
+    let lives = "draft = os.path.join(folder, f\"{name}.{self.files.run_name}.draft\")\n        watch = counts.Watch(scene)";
+    let faulty = planted(&world.at("launcher"), &blender.program, &[("stage.py", lives, &dies)]);
+    let (a, b) = (node(&world, "a", &blender.program), node(&world, "b", &faulty));
+    let shown = blend.display().to_string();
+    let words =
+        ["render", &shown, "--frame", "1", "--proof", "always", "-o", "o.png", "--node", &a, "--node", &b];
+    let ended = world.run(words).expect(0);
+    assert!(mark.exists(), "nobody died, so that this test shows nothing: {}", ended.stderr);
+    assert!(ended.stderr.contains("Exact on this scene"), "{}", ended.stderr);
+    assert_same(&world.at("o.png"), &blender.reference(&blend).png());
+}
+
+#[test]
 fn the_self_test_is_a_table() {
     let world = World::new();
     let blender = Blender::of_the_tests();

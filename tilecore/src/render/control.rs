@@ -455,6 +455,7 @@ impl<'a, 'b> Control<'a, 'b> {
         self.seats[slot].picture = None;
         self.seats[slot].built = false;
         self.seats[slot].trouble = Some(error.clone());
+        self.proof_lost(slot)?;
         // A dispatcher that has nothing more to hand out does not ask for anybody; a finish may.
         if self.dispatch.is_some() && !self.complete {
             return self.feed(Input::Lost(slot, error));

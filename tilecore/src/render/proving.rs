@@ -519,11 +519,6 @@ impl Control<'_, '_> {
             }
             Report::Finished(files) => Happened::Files(slot, files.into_iter().map(written).collect()),
             Report::Refused(error) => Happened::Failed(slot, error),
-            Report::Lost(error) => {
-                self.proving.probation.remove(&slot);
-                self.proof_heard(Happened::Lost(slot))?;
-                return Ok(Some(Report::Lost(error)));
-            }
             other => return Ok(Some(other)),
         };
         let back = match &happened {
@@ -536,6 +531,14 @@ impl Control<'_, '_> {
             self.hand_out_finishes()?;
         }
         Ok(None)
+    }
+
+    /// A slot is gone, and known to be: what it was to do for the proof is another's, or its own when it is back.
+    pub(super) fn proof_lost(&mut self, slot: usize) -> Result<()> {
+        if self.proving.probation.remove(&slot) || !self.is_proving(slot) {
+            return Ok(());
+        }
+        self.proof_heard(Happened::Lost(slot))
     }
 
     fn proof_heard(&mut self, happened: Happened) -> Result<()> {
