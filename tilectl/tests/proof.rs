@@ -28,22 +28,34 @@ struct Trial<'a> {
     other: Option<Blender>,
     /// Whether a node without the fault takes part, too.
     helped: bool,
+    /// What is changed on every node.
+    everywhere: Vec<Fault<'a>>,
 }
 
 impl<'a> Trial<'a> {
     fn new(blender: Blender, feature: &str, faults: &[Fault<'a>]) -> Self {
         let world = World::new();
         let blend = blender.feature(feature, &world.at("s.blend"));
-        Self { world, blender, blend, faults: faults.to_vec(), other: None, helped: false }
+        Self {
+            world,
+            blender,
+            blend,
+            faults: faults.to_vec(),
+            other: None,
+            helped: false,
+            everywhere: Vec::new(),
+        }
     }
 
     fn render(&self, out: &str, proof: &str) -> Ended {
         let program = &self.other.as_ref().unwrap_or(&self.blender).program;
-        let faulty = planted(&self.world.at("launcher"), program, &self.faults);
+        let faults: Vec<Fault> = self.faults.iter().chain(&self.everywhere).copied().collect();
+        let faulty = planted(&self.world.at("launcher"), program, &faults);
         let blend = self.blend.display().to_string();
         let mut nodes = vec![node(&self.world, "faulty", &faulty)];
         if self.helped {
-            nodes.insert(0, node(&self.world, "sound", &self.blender.program));
+            let sound = planted(&self.world.at("sound-launcher"), &self.blender.program, &self.everywhere);
+            nodes.insert(0, node(&self.world, "sound", &sound));
         }
         let mut words = vec!["render", &blend, "--frame", "1", "--tiles", "4", "-o", out, "--proof", proof];
         words.extend(nodes.iter().flat_map(|node| ["--node", node]));
@@ -178,6 +190,20 @@ fn a_node_with_another_build_under_the_same_version_is_left_out() {
     ];
     let mut trial = Trial::new(lts.clone(), "volume", &faults);
     (trial.other, trial.helped) = (Some(newest), true);
+    // Their colour configurations and startup scripts would give it away before anything renders.
+    trial.everywhere = vec![
+        ("environment.py", "\"startup\": startup()", "\"startup\": \"same\""),
+        (
+            "colour.py",
+            "    if path.startswith(b\"ocio://\"):",
+            "    return \"same\"\n    if path.startswith(b\"ocio://\"):",
+        ),
+        (
+            "colour.py",
+            "    return hashlib.sha256(\"\\n\".join(said)",
+            "    return \"same\" or hashlib.sha256(\"\\n\".join(said)",
+        ),
+    ];
     trial.is_caught("Left out: faulty");
 }
 
