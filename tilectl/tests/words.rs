@@ -6,7 +6,7 @@ mod support;
 use support::program::{Ended, World};
 
 /// Every command, with those below it.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 37] = [
     "",
     "render",
     "map",
@@ -15,6 +15,8 @@ const COMMANDS: [&str; 35] = [
     "status",
     "stitch",
     "verify",
+    "prove",
+    "selftest",
     "init",
     "nodes",
     "nodes check",

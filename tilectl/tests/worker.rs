@@ -47,10 +47,7 @@ fn what_blender_does_not_take_of_a_frame_is_an_error() {
         assert_eq!(told.len(), 4, "{}: {told:?}", blender.version);
         assert_eq!((told[0], told[3]), ("same", "same"), "{}", blender.version);
         assert!(told[1].contains("did not ask for") && told[1].contains("'Second'"), "{told:?}");
-        assert!(
-            told[2].contains("'Normal'") && told[2].contains("'Second'") && told[2].contains("'right'"),
-            "{told:?}"
-        );
+        assert!(told[2].contains("'Normal'") && told[2].contains("'Second'"), "{told:?}");
     }
 }
 
