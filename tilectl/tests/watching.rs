@@ -62,7 +62,7 @@ fn status(address: &str, line: &str, host: &str) -> String {
 fn a_render_is_seen_in_a_browser_while_it_goes_on() {
     let world = World::new();
     let log = world.at("events.json");
-    let mut command = world.command(words("96", &["--serve", "--json"]));
+    let mut command = world.command(words("480", &["--serve", "--json"]));
     command.stdout(File::create(&log).unwrap()).stderr(Stdio::null());
     let mut render = Ending(command.spawn().expect("tilectl can be started"));
     let url = until("the page's address", || {
