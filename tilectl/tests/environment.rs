@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use support::blender::Blender;
 use support::nodes::Farm;
 use support::picture::{Picture, differing_pixels};
+use support::planted::planted;
 use support::program::World;
 
 /// Makes a scene that shows a sky, in `DIR/shot/s.blend`; the other lines are what a test adds to it.
@@ -139,10 +140,8 @@ fn nodes_elsewhere_use_the_colours_of_this_machine() {
     assert!(said.contains("none.ocio"), "{said}");
 }
 
-#[test]
-fn cached_textures_count_where_they_count_for_blender() {
-    let blender = Blender::newest();
-    let lines = "
+/// A plane whose texture lies in a texture cache beside it.
+const CACHED: &str = "
 os.makedirs(top + '/shot/tex')
 image = bpy.data.images.new('checks', 256, 256)
 image.pixels = [float((x // 2 ^ y // 2) & 1) for y in range(256) for x in range(256) for _ in range(4)]
@@ -163,7 +162,11 @@ bpy.ops.render.render(write_still=True)
 render.use_auto_generate_texture_cache = False
 save()
 ";
-    let (_dir, top) = made(&blender, lines);
+
+#[test]
+fn cached_textures_count_where_they_count_for_blender() {
+    let blender = Blender::newest();
+    let (_dir, top) = made(&blender, CACHED);
     let blend = top.join("shot/s.blend");
     let wanted = own(&blender, &blend, &top, &[]);
     let farm = Farm::start();
@@ -182,6 +185,34 @@ save()
     assert_ne!(differing_pixels(&without, &wanted), 0, "the cache shows in no pixel");
     farm.world.run(words(&blend, &far, &[])).expect(0);
     assert_eq!(differing_pixels(&Picture::read(&farm.world.at("out.png")), &without), 0);
+}
+
+#[test]
+fn cached_textures_that_are_not_sent_are_found_by_the_proof() {
+    let blender = Blender::newest();
+    let (_dir, top) = made(&blender, CACHED);
+    let blend = top.join("shot/s.blend");
+    let wanted = own(&blender, &blend, &top, &[]);
+    let world = World::new();
+    let known = "    return \".\".join(map(str, bpy.app.version[:2])) if looking() else None";
+    let unknown = [
+        ("texture_cache.py", known, "    return None"),
+        (
+            "texture_cache.py",
+            "    scenes = looking()\n    if not scenes:",
+            "    scenes = []\n    if not scenes:",
+        ),
+    ];
+    let program = planted(&world.at("launcher"), &blender.program, &unknown);
+    let node =
+        format!("local,name=a,threads=1,blender={},cache={}", program.display(), world.at("a").display());
+    let node = ["--node".to_owned(), node];
+    world.run(words(&blend, &node, &["--proof", "never"])).expect(0);
+    assert_ne!(differing_pixels(&Picture::read(&world.at("out.png")), &wanted), 0, "the fault does not show");
+    std::fs::remove_file(world.at("out.png")).expect("it was written");
+    let ended = world.run(words(&blend, &node, &["--proof", "always", "--fresh"])).expect(2);
+    assert!(ended.stderr.contains("No node makes the picture"), "{}", ended.stderr);
+    assert!(!world.at("out.png").exists());
 }
 
 #[test]

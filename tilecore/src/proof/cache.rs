@@ -130,6 +130,7 @@ mod tests {
             differs: None,
             seconds: 1.0,
             remembered: false,
+            black: false,
         }
     }
 

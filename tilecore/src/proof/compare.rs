@@ -10,6 +10,10 @@ use crate::error::{Error, IoContext, Result};
 const VARYING: [&str; 5] = ["date", "capdate", "memory", "hostname", "owner"];
 /// The pass that is the clock's (Blender 5.0 and newer).
 pub(crate) const CLOCK_PASS: &str = "Render Time";
+/// So many times as many pixels may differ as between two renders by Blender alone, where it does not repeat itself.
+const MORE_PIXELS: usize = 2;
+/// So many times as large may differences be as between those.
+const LARGER: f64 = 4.0;
 /// Differences that are listed by name.
 const NAMED: usize = 4;
 
@@ -40,6 +44,8 @@ pub struct Comparison {
     pub channels: usize,
     /// Pixels that were compared, of all files.
     pub pixels: usize,
+    /// Whether no file of the reference shows anything: all colours of all pixels are zero.
+    pub black: bool,
     /// What differs besides pixels: files, sizes, channels. Each is a clause.
     pub structure: Vec<String>,
     /// What differs in metadata, each a clause: the picture is right all the same.
@@ -71,15 +77,32 @@ impl Comparison {
         self.structure.is_empty() && self.values.is_empty()
     }
 
-    /// Whether what differs is no more than what differs between two renders by Blender alone (`between`): the same
-    /// pixels, or no more of them.
+    /// Whether what differs is of the size of what differs between two renders by Blender alone (`between`): in
+    /// number of pixels by file, and in amount by pass. Two renders tell no more than the size of what varies, so
+    /// [`MORE_PIXELS`] and [`LARGER`] leave room for a third.
     pub fn is_within(&self, between: &Comparison) -> bool {
         let none = BTreeSet::new();
+        let largest = between.largest_by_pass();
         self.structure.iter().all(|s| between.structure.contains(s))
             && self.places.iter().all(|(file, places)| {
                 let varying = between.places.get(file).unwrap_or(&none);
-                places.is_subset(varying) || places.len() <= varying.len()
+                places.is_subset(varying) || places.len() <= MORE_PIXELS * varying.len()
             })
+            && self.largest_by_pass().iter().all(|(pass, mine)| {
+                // What is no number compares with nothing but its like.
+                largest.get(pass).is_some_and(|theirs| *mine <= LARGER * theirs || theirs.is_nan())
+            })
+    }
+
+    /// The largest difference by file and pass.
+    fn largest_by_pass(&self) -> BTreeMap<(&str, &str), f64> {
+        let mut found = BTreeMap::new();
+        for value in &self.values {
+            let pass = value.channel.rsplit_once('.').map_or("", |(pass, _)| pass);
+            let largest = found.entry((value.file.as_str(), pass)).or_insert(0.0_f64);
+            *largest = if value.largest.is_nan() { f64::NAN } else { largest.max(value.largest) };
+        }
+        found
     }
 
     /// Pixels that differ, of all files.
@@ -130,7 +153,7 @@ fn amount(value: f64) -> String {
 /// # Errors
 /// When a file cannot be read or is no picture of its format.
 pub fn compare(a: &[Written], b: &[Written]) -> Result<Comparison> {
-    let mut found = Comparison::default();
+    let mut found = Comparison { black: true, ..Comparison::default() };
     let names: BTreeSet<&str> = a.iter().chain(b).map(|w| w.name.as_str()).collect();
     for name in names {
         let in_set = |set: &'_ [Written]| set.iter().find(|w| w.name == name).map(|w| w.path.clone());
@@ -154,6 +177,7 @@ impl Comparison {
             return;
         }
         self.pixels += b.size.0 * b.size.1;
+        self.black &= b.is_black();
         self.channels += b.channels.len();
         for (channel, values) in &b.channels {
             if let Some(mine) = a.channels.get(channel) {
@@ -180,6 +204,14 @@ impl Comparison {
     }
 
     fn channel(&mut self, file: &str, channel: &str, a: &Samples, b: &Samples) {
+        if a.kind() != b.kind() {
+            self.structure.push(format!(
+                "{file} has {} instead of {} in {}",
+                a.kind(),
+                b.kind(),
+                printable(channel, 80)
+            ));
+        }
         let (mut count, mut largest) = (0, 0.0_f64);
         let mut places = BTreeSet::new();
         if a.len() != b.len() {
@@ -214,27 +246,43 @@ fn varies(key: &str) -> bool {
 
 /// One channel, a value per pixel from the top left.
 enum Samples {
-    Integers(Vec<u32>),
-    /// Bits of 16- or 32-bit floats, widened.
-    Floats(Vec<f32>),
+    /// Levels, and how many bits of a level the file has.
+    Integers(Vec<u32>, u8),
+    /// 16- or 32-bit floats, widened, and which of them.
+    Floats(Vec<f32>, u8),
 }
 
 impl Samples {
     fn len(&self) -> usize {
         match self {
-            Self::Integers(v) => v.len(),
-            Self::Floats(v) => v.len(),
+            Self::Integers(v, _) => v.len(),
+            Self::Floats(v, _) => v.len(),
+        }
+    }
+
+    /// What the file stores.
+    fn kind(&self) -> String {
+        match self {
+            Self::Integers(_, bits) => format!("integers of {bits} bits"),
+            Self::Floats(_, bits) => format!("floats of {bits} bits"),
+        }
+    }
+
+    fn is_zero(&self) -> bool {
+        match self {
+            Self::Integers(v, _) => v.iter().all(|v| *v == 0),
+            Self::Floats(v, _) => v.iter().all(|v| *v == 0.0),
         }
     }
 
     /// By how much a value differs, if it does. What is no number equals what is no number.
     fn apart(&self, other: &Self, at: usize) -> Option<f64> {
         match (self, other) {
-            (Self::Integers(a), Self::Integers(b)) => {
+            (Self::Integers(a, _), Self::Integers(b, _)) => {
                 let (a, b) = (*a.get(at)?, *b.get(at)?);
                 (a != b).then(|| f64::from(a.abs_diff(b)))
             }
-            (Self::Floats(a), Self::Floats(b)) => {
+            (Self::Floats(a, _), Self::Floats(b, _)) => {
                 let (a, b) = (*a.get(at)?, *b.get(at)?);
                 let same = a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
                 (!same).then(|| f64::from((a - b).abs()))
@@ -250,6 +298,13 @@ struct Decoded {
     size: (usize, usize),
     channels: BTreeMap<String, Samples>,
     texts: BTreeMap<String, String>,
+}
+
+impl Decoded {
+    /// Whether it shows nothing; a picture without an alpha channel of its own kind is black, too.
+    fn is_black(&self) -> bool {
+        self.channels.iter().all(|(name, v)| matches!(name.rsplit('.').next(), Some("A")) || v.is_zero())
+    }
 }
 
 fn decode(path: &Path) -> Result<Decoded> {
@@ -297,9 +352,9 @@ fn exr(bytes: &[u8], path: &Path) -> Result<Decoded> {
                 continue;
             }
             let samples = match channel.sample_data {
-                FlatSamples::F16(v) => Samples::Floats(v.into_iter().map(f16::to_f32).collect()),
-                FlatSamples::F32(v) => Samples::Floats(v),
-                FlatSamples::U32(v) => Samples::Integers(v),
+                FlatSamples::F16(v) => Samples::Floats(v.into_iter().map(f16::to_f32).collect(), 16),
+                FlatSamples::F32(v) => Samples::Floats(v, 32),
+                FlatSamples::U32(v) => Samples::Integers(v, 32),
             };
             found.channels.insert(name, samples);
         }
@@ -327,11 +382,11 @@ fn png(bytes: &[u8], path: &Path) -> Result<Decoded> {
         png::ColorType::Rgba => &["R", "G", "B", "A"],
         png::ColorType::Indexed => return Err(broken(path, &"it has a palette, which Blender never writes")),
     };
-    let values: Vec<u32> = match info.bit_depth {
+    let (pixels, bits): (Vec<u32>, u8) = match info.bit_depth {
         png::BitDepth::Sixteen => {
-            data.chunks_exact(2).map(|p| u32::from(u16::from_be_bytes([p[0], p[1]]))).collect()
+            (data.chunks_exact(2).map(|p| u32::from(u16::from_be_bytes([p[0], p[1]]))).collect(), 16)
         }
-        png::BitDepth::Eight => data.iter().map(|b| u32::from(*b)).collect(),
+        png::BitDepth::Eight => (data.iter().map(|b| u32::from(*b)).collect(), 8),
         _ => return Err(broken(path, &"it has a depth that Blender never writes")),
     };
     let meta = reader.info();
@@ -341,15 +396,26 @@ fn png(bytes: &[u8], path: &Path) -> Result<Decoded> {
         meta.compressed_latin1_text.iter().filter_map(|t| Some((t.keyword.clone(), t.get_text().ok()?))),
     );
     texts.extend(meta.utf8_text.iter().filter_map(|t| Some((t.keyword.clone(), t.get_text().ok()?))));
+    // How a viewer is to show it.
+    let colours = [
+        ("cICP", meta.coding_independent_code_points.as_ref().map(|c| format!("{c:?}"))),
+        ("iCCP", meta.icc_profile.as_ref().map(|c| format!("{} bytes, {:08x}", c.len(), crc32fast::hash(c)))),
+        ("gAMA", meta.gama_chunk.as_ref().map(|c| format!("{c:?}"))),
+        ("cHRM", meta.chrm_chunk.as_ref().map(|c| format!("{c:?}"))),
+        ("sRGB", meta.srgb.as_ref().map(|c| format!("{c:?}"))),
+        ("pHYs", meta.pixel_dims.as_ref().map(|c| format!("{c:?}"))),
+    ];
+    texts.extend(colours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    let values = |v| Samples::Integers(v, bits);
     Ok(Decoded {
         size: (info.width as usize, info.height as usize),
-        channels: apart(names, &values, Samples::Integers),
+        channels: apart(names, &pixels, &values),
         texts,
     })
 }
 
 /// Interleaved values by channel.
-fn apart<T: Copy>(names: &[&str], values: &[T], of: fn(Vec<T>) -> Samples) -> BTreeMap<String, Samples> {
+fn apart<T: Copy>(names: &[&str], values: &[T], of: &dyn Fn(Vec<T>) -> Samples) -> BTreeMap<String, Samples> {
     names
         .iter()
         .enumerate()
@@ -371,11 +437,12 @@ fn other(bytes: &[u8], path: &Path) -> Decoded {
     let names = ["R", "G", "B", "A"];
     let channels = match &decoded {
         image::DynamicImage::ImageRgb32F(_) | image::DynamicImage::ImageRgba32F(_) => {
-            apart(&names, decoded.to_rgba32f().as_raw(), Samples::Floats)
+            apart(&names, decoded.to_rgba32f().as_raw(), &|v| Samples::Floats(v, 32))
         }
         _ => {
+            let bits = decoded.color().bits_per_pixel() / u16::from(decoded.color().channel_count());
             let values: Vec<u32> = decoded.to_rgba16().as_raw().iter().map(|v| u32::from(*v)).collect();
-            apart(&names, &values, Samples::Integers)
+            apart(&names, &values, &|v| Samples::Integers(v, bits as u8))
         }
     };
     Decoded { size, channels, texts: BTreeMap::new() }
@@ -397,7 +464,7 @@ fn raw(bytes: &[u8]) -> Decoded {
     let values = body.iter().map(|b| u32::from(*b)).collect();
     Decoded {
         size: (body.len(), 1),
-        channels: BTreeMap::from([("bytes".to_owned(), Samples::Integers(values))]),
+        channels: BTreeMap::from([("bytes".to_owned(), Samples::Integers(values, 8))]),
         texts: BTreeMap::new(),
     }
 }
@@ -444,19 +511,45 @@ mod tests {
     }
 
     #[test]
+    fn black_of_another_depth_is_not_equal_and_black_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, depth: png::BitDepth, data: &[u8]| {
+            let path = dir.path().join(name);
+            let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 1, 1);
+            encoder.set_color(png::ColorType::Rgb);
+            encoder.set_depth(depth);
+            encoder.write_header().unwrap().write_image_data(data).unwrap();
+            [Written { name: Written::picture(""), path }]
+        };
+        let eight = write("8.png", png::BitDepth::Eight, &[0; 3]);
+        let sixteen = write("16.png", png::BitDepth::Sixteen, &[0; 6]);
+        let found = compare(&eight, &sixteen).unwrap();
+        assert!(!found.is_equal() && found.black);
+        assert!(
+            found.words().contains("integers of 8 bits instead of integers of 16 bits"),
+            "{}",
+            found.words()
+        );
+        let grey = write("g.png", png::BitDepth::Eight, &[0, 1, 0]);
+        assert!(!compare(&eight, &grey).unwrap().black);
+    }
+
+    #[test]
     fn what_blender_does_not_repeat_excuses_as_much_and_no_more() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let reference = write_png(&at("r.png"), &[0; 9], &[]);
         let again = write_png(&at("s.png"), &[1, 0, 0, 0, 0, 0, 0, 0, 0], &[]);
-        let elsewhere = write_png(&at("e.png"), &[0, 0, 0, 7, 0, 0, 0, 0, 0], &[]);
-        let more = write_png(&at("m.png"), &[0, 0, 0, 7, 0, 0, 7, 0, 0], &[]);
+        let elsewhere = write_png(&at("e.png"), &[0, 0, 0, 0, 4, 0, 0, 0, 0], &[]);
+        let more = write_png(&at("m.png"), &[1, 0, 0, 1, 0, 0, 1, 0, 0], &[]);
         let of =
             |a: &Written, b: &Written| compare(std::slice::from_ref(a), std::slice::from_ref(b)).unwrap();
         let between = of(&again, &reference);
         assert!(of(&elsewhere, &reference).is_within(&between));
         assert!(!of(&more, &reference).is_within(&between));
         assert!(!of(&elsewhere, &reference).is_within(&Comparison::default()));
+        let far = write_png(&at("f.png"), &[0, 0, 0, 8, 0, 0, 0, 0, 0], &[]);
+        assert!(!of(&far, &reference).is_within(&between), "by more than Blender varies");
     }
 
     #[test]

@@ -102,6 +102,9 @@ pub struct Verdict {
     pub seconds: f64,
     /// Whether it was remembered from an earlier job.
     pub remembered: bool,
+    /// Whether the small pictures show nothing at all, so that they prove little.
+    #[serde(default)]
+    pub black: bool,
 }
 
 impl Verdict {
@@ -121,6 +124,7 @@ impl Verdict {
                 )
             }
         };
+        let black = if self.black { " But the small picture is black, which proves little." } else { "" };
         let tiles = plural(self.tiles, "tile");
         let took =
             if self.remembered { "proved before".to_owned() } else { format!("{:.1} s", self.seconds) };
@@ -128,7 +132,7 @@ impl Verdict {
         let of = if self.pictures > 1 { format!(" of {} pictures", self.pictures) } else { String::new() };
         match &self.finding {
             Finding::Exact => format!(
-                "Exact on this scene: {tiles}{of}, {} compared, {took}.{against}{}",
+                "Exact on this scene: {tiles}{of}, {} compared, {took}.{against}{black}{}",
                 plural(self.channels, "channel"),
                 self.differs.as_ref().map_or(String::new(), |d| format!(" But {d}."))
             ),
@@ -201,10 +205,13 @@ mod tests {
             differs: Some("the view L differs in 3 of 9 pixels by up to 1 (R)".into()),
             seconds: 2.14,
             remembered: false,
+            black: false,
         };
         let exact = Verdict { differs: None, ..verdict(Finding::Exact) };
         assert_eq!(exact.sentence(), "Exact on this scene: 9 tiles, 41 channels compared, 2.1 s.");
         assert!(exact.holds());
+        let black = Verdict { black: true, ..exact };
+        assert!(black.sentence().ends_with("But the small picture is black, which proves little."));
         for finding in [Finding::Cut, Finding::Nodes(vec!["b".into()]), Finding::Foreign] {
             let bad = verdict(finding);
             assert!(!bad.holds());

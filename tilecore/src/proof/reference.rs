@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,6 +14,29 @@ use crate::error::{Error, IoContext, Result};
 
 /// How often whoever waits is asked whether to go on.
 const ASK: Duration = Duration::from_millis(50);
+
+/// How long Blender may use no processor time at all: it waits for something that does not come.
+const IDLE: Duration = Duration::from_secs(180);
+
+/// The processor time that a process has had, where the system says it.
+struct WorkOf {
+    process: u32,
+    ticks: u64,
+    since: Instant,
+}
+
+impl WorkOf {
+    fn is_idle(&mut self) -> bool {
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", self.process)) else { return false };
+        // User and system time are the 14th and 15th fields; the second, a name in brackets, may hold spaces.
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        let ticks = fields.skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
+        if ticks != self.ticks {
+            (self.ticks, self.since) = (ticks, Instant::now());
+        }
+        self.since.elapsed() > IDLE
+    }
+}
 
 /// What is asked of one scene of the file: it is rendered small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -119,7 +142,14 @@ pub fn render(order: &Order, go_on: &dyn Fn() -> bool) -> Result<Vec<Vec<Written
     let mut child = command.spawn().map_err(|e| {
         Error::node(format!("{program} cannot be started: {}", crate::error::reason(&e))).fatal()
     })?;
+    let mut work = WorkOf { process: child.id(), ticks: 0, since: Instant::now() };
     let ended = loop {
+        if work.is_idle() {
+            let _ = child.kill();
+            let _ = child.wait();
+            let minutes = IDLE.as_secs() / 60;
+            break format!("it did nothing for {minutes} minutes and was ended");
+        }
         match child.try_wait() {
             Ok(Some(status)) => break status.to_string(),
             Ok(None) if go_on() => std::thread::sleep(ASK),

@@ -103,6 +103,8 @@ pub(super) struct Prover {
     channels: usize,
     /// What differs in metadata alone.
     metadata: Option<String>,
+    /// Whether no small picture shows anything.
+    black: bool,
     settled: Option<Result<Settled>>,
 }
 
@@ -118,6 +120,8 @@ pub(super) struct Settled {
     /// Nodes that rendered tiles.
     pub(super) nodes: Vec<usize>,
     pub(super) differs: Option<String>,
+    /// Whether no small picture shows anything.
+    pub(super) black: bool,
 }
 
 /// As [`Finding`], with nodes by number.
@@ -151,6 +155,7 @@ impl Settled {
             differs: self.differs,
             seconds,
             remembered: false,
+            black: self.black,
         }
     }
 }
@@ -180,6 +185,7 @@ impl Prover {
             failures: 0,
             channels: 0,
             metadata: None,
+            black: false,
             settled: None,
         }
     }
@@ -399,11 +405,12 @@ impl Prover {
 
     /// The first case that differs from the reference, and how.
     fn judge(&mut self) -> Result<Option<(usize, Comparison)>> {
-        (self.channels, self.metadata) = (0, None);
+        (self.channels, self.metadata, self.black) = (0, None, true);
         for (number, case) in self.cases.iter().enumerate() {
             let reference = self.reference(number).cloned().unwrap_or_default();
             let found = compare(case.candidate.as_deref().unwrap_or_default(), &reference)?;
             self.channels += found.channels;
+            self.black &= found.black;
             if !found.metadata.is_empty() {
                 self.metadata.get_or_insert_with(|| found.words());
             }
@@ -475,6 +482,7 @@ impl Prover {
             pictures: self.cases.len(),
             nodes: nodes.into_iter().collect(),
             differs,
+            black: self.black,
         }));
     }
 }

@@ -22,6 +22,7 @@ use crate::proof::reference::{self, Asked, Small};
 use crate::proof::{Cache, Finding, Mode, Verdict};
 use crate::state::{Record, now};
 use crate::stitch::Part;
+use crate::sync::{Hashes, InputPath, Stamp};
 
 /// Pixels that a small frame has, about.
 const PIXELS: f64 = 3000.0;
@@ -298,12 +299,15 @@ impl Control<'_, '_> {
             identity.files.iter().map(|f| format!("{} {}", f.path, f.sha256)).collect();
         parts.push(format!("{} {}", identity.blender, identity.hash));
         parts.push(format!(
-            "{:?} {:?} {:?} {} {}",
+            "{:?} {:?} {:?} {} {} {} {} {}",
             self.request.tile_format,
             self.request.overlap,
             self.options.format,
             self.request.scripts,
-            self.request.force_tiles
+            self.request.force_tiles,
+            self.request.passes,
+            self.request.allow_missing,
+            self.request.persistent
         ));
         for case in cases {
             parts.push(format!(
@@ -316,8 +320,8 @@ impl Control<'_, '_> {
             .iter()
             .filter(|s| s.stage != Stage::Off && s.hello.is_some())
             .map(|s| {
-                let environment = s.hello.as_ref().map(|h| &h.environment);
-                format!("{} {:?} {environment:?}", self.nodes[s.node].name(), s.device)
+                let hello = s.hello.as_ref().map(|h| (&h.version, &h.hash, &h.environment));
+                format!("{} {:?} {hello:?}", self.nodes[s.node].name(), s.device)
             })
             .collect();
         parts.extend(nodes);
@@ -569,6 +573,12 @@ impl Control<'_, '_> {
     /// The proof is made, one way or the other.
     fn proved(&mut self, verdict: Verdict) -> Result<()> {
         self.proving.done = true;
+        if !verdict.holds()
+            && let Some(file) = self.changed_input()
+        {
+            let changed = format!("{} changed while the scene was proved", crate::sync::shown(&file));
+            return Err(Error::input(changed).remedy("Render again once nothing writes to it any more."));
+        }
         self.proving.verdict = Some(verdict.clone());
         if let Some(work) = self.work.as_mut() {
             work.dir.append(&Record::Proof { verdict: verdict.clone(), at: now() })?;
@@ -615,6 +625,16 @@ impl Control<'_, '_> {
         }
         self.emit(Event::Warning { text: format!("Not proved on this scene: {error}.") });
         self.close_all()
+    }
+
+    /// A file of the scene that is another one by now than what the nodes have.
+    fn changed_input(&self) -> Option<PathBuf> {
+        let mut hashes = Hashes::open();
+        let changed = |file: &&InputPath| {
+            Stamp::of(&file.path).ok() != Some(file.stamp)
+                && InputPath::hashed(&file.path, &mut hashes).ok().is_none_or(|now| now.sha256 != file.sha256)
+        };
+        self.meeting.inputs.files.iter().find(changed).map(|file| file.path.clone())
     }
 
     fn keep_proof(&self, verdict: &Verdict) {
