@@ -233,6 +233,19 @@ fn what_is_exact_is_proved_once() {
     assert_eq!(ended.json()[0]["strength"], "file_in_place");
 }
 
+/// Cycles cuts the frame itself, and so counts samples, but not the small one.
+#[test]
+fn a_frame_whose_size_decides_how_tiles_are_made_is_proved_and_rendered() {
+    let world = World::new();
+    let blender = Blender::newest();
+    let blend = blender.feature("denoise_cut_even", &world.at("s.blend"));
+    let (a, shown) = (node(&world, "a", &blender.program), blend.display().to_string());
+    let words = ["render", &shown, "--frame", "1", "--node", &a, "-o", "o.png", "--proof", "always"];
+    let ended = world.run(words).expect(0);
+    assert!(ended.stderr.contains("Exact on this scene: 9 tiles"), "{}", ended.stderr);
+    assert_same(&world.at("o.png"), &blender.reference(&blend).png());
+}
+
 #[test]
 fn nodes_of_another_blender_than_this_machines_prove_by_the_weaker_kind() {
     let world = World::new();

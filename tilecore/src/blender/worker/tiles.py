@@ -35,6 +35,8 @@ def configure(scene, fmt, whole=False):
     render.use_sequencer = False
     render.use_stamp = False
     render.dither_intensity = 0.0
+    # Whether samples are counted depends on the frame's size, and the place for their numbers with it.
+    assign(render, {name: own["render"][name] for name in ("use_stamp_note", "stamp_note_text")})
     render.use_file_extension = False
     render.use_overwrite = True
     render.use_placeholder = False
