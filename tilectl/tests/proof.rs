@@ -233,6 +233,16 @@ fn what_is_exact_is_proved_once() {
     assert_eq!(ended.json()[0]["strength"], "file_in_place");
 }
 
+/// Blender by itself would write none.
+#[test]
+fn a_scene_that_saves_no_picture_is_proved_all_the_same() {
+    let world = World::new();
+    let blender = Blender::newest();
+    blender.feature("save_output_off", &world.at("s.blend"));
+    let ended = world.run(["prove", "s.blend", "--node", &node(&world, "a", &blender.program)]).expect(0);
+    assert!(ended.stdout.contains("Exact on this scene"), "{}{}", ended.stdout, ended.stderr);
+}
+
 /// Cycles cuts the frame itself, and so counts samples, but not the small one.
 #[test]
 fn a_frame_whose_size_decides_how_tiles_are_made_is_proved_and_rendered() {

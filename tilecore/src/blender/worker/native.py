@@ -43,6 +43,8 @@ def render(scene, frame, output, format=None, repeatable=False, passes=False):
         scene.render.filepath = os.path.join(pictures, "frame")
         scene.render.use_file_extension = True
         scene.render.use_overwrite, scene.render.use_placeholder = True, False
+        if hasattr(scene.render, "save_output"):
+            scene.render.save_output = True
         redirected = outputs.redirect(scene, os.path.join(folder, "outputs"))
         as_blender_does(scene, frame)
         files = [{"kind": "image", **named(os.path.join(pictures, name), output)}
@@ -97,7 +99,7 @@ class Own:
     def __init__(self, scene):
         r = scene.render
         names = ("filepath", "use_file_extension", "use_overwrite", "use_placeholder", "use_compositing",
-                 "use_sequencer", "use_stamp", "use_crop_to_border", *VARYING)
+                 "use_sequencer", "use_stamp", "use_crop_to_border", "save_output", *VARYING)
         self.values = [(r, name, getattr(r, name)) for name in names if hasattr(r, name)]
         image = r.image_settings
         medium = ("media_type", "file_format", "color_mode", "color_depth", "exr_codec", "views_format",
