@@ -34,6 +34,12 @@ pub(super) fn foretell(work: Work, models: &[NodeModel], tiles: Vec<Piece>) -> P
         alone: None,
         limit: String::new(),
     };
+    if !known && draft.work.tiling == Tiling::Auto {
+        // Tiles are cut by the slots' rates, and nothing can be foretold without any: with a guessed rate, as many
+        // tiles as the frame has thousands of pixels would be made here while the slots wait.
+        draft.limit = words::limit(&draft);
+        return draft;
+    }
     let world = world(&draft);
     let mut future = simulate(&world, &mut draft);
     if known && !draft.nodes.is_empty() {
@@ -190,4 +196,19 @@ fn describe(
     plan.alone = alone;
     plan.limit = words::limit(&plan);
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Frame;
+
+    #[test]
+    fn without_any_rate_nothing_is_foretold_however_large_the_frame() {
+        let work = Work::whole(Frame::new(32_768, 32_768).unwrap());
+        let plan = foretell(work, &[NodeModel::unknown("a"), NodeModel::unknown("b")], Vec::new());
+        assert!(plan.pieces.is_empty() && plan.owners.is_empty() && plan.seconds.is_none());
+        assert!(plan.nodes.iter().all(|n| n.left_out.is_none()), "all are to be tried");
+        assert!(plan.limit.contains("the first tiles will tell"), "{}", plan.limit);
+    }
 }

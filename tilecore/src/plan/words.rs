@@ -24,7 +24,7 @@ pub(super) fn not_needed(best: &str) -> String {
 /// What limits the plan.
 pub(super) fn limit(plan: &Plan) -> String {
     let used = || plan.nodes.iter().filter(|n| n.tiles > 0);
-    if plan.pieces.is_empty() {
+    if plan.pieces.is_empty() && plan.work.pictures.iter().all(|p| p.todo.is_empty()) {
         return "There is nothing left to render.".to_owned();
     }
     let Some(seconds) = plan.seconds else {
