@@ -144,7 +144,7 @@ impl Heard {
             let local = host.strip_suffix(".local").is_some_and(|h| !h.is_empty());
             let fits = local && host.chars().all(plain) && !host.starts_with('-');
             let end = instance.to_ascii_lowercase().find(&format!(".{SERVICE}")).unwrap_or(instance.len());
-            let name = crate::blender::printable(instance.get(..end).unwrap_or(instance), 60);
+            let name = crate::text::printable(instance.get(..end).unwrap_or(instance), 60);
             let addresses = self.addresses.get(host).into_iter().flatten().copied().collect();
             (fits && *port > 0).then(|| Machine { name, host: host.to_owned(), addresses, port: *port })
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::blender::printable;
+use crate::text::printable;
 
 /// What a worker says about it, at its start and whenever it has opened a scene (a project has colours of its own).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

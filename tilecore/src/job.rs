@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::blender::TileFormat;
+use crate::cost::Tiling;
 use crate::environment::JobEnvironment;
 use crate::error::{Error, IoContext, Result};
+use crate::formats::TileFormat;
 use crate::frames::Frames;
 use crate::geometry::{Frame, Rect};
-use crate::plan::Tiling;
 
 /// Through which cameras every frame is rendered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl Identity {
     /// A name for it: 32 hexadecimal digits.
     pub fn id(&self) -> String {
         let text = ron::to_string(self).unwrap_or_default();
-        crate::blender::hex(&Sha256::digest(text.as_bytes())[..16])
+        crate::hash::hex(&Sha256::digest(text.as_bytes())[..16])
     }
 
     /// What differs in `now` from what this one was, for people; empty when nothing does.

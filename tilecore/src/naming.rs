@@ -3,9 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
-
-/// Names that only movies have.
-const MOVIES: [&str; 11] = ["mp4", "mov", "avi", "mkv", "webm", "ogv", "mpg", "mpeg", "m4v", "flv", "gif"];
+use crate::formats::{Format, extension, refuse_movie};
 
 /// A file name for every picture of a job.
 ///
@@ -44,7 +42,7 @@ impl Pattern {
                 .remedy("Name the files as in -o 'out/shot_####.png'."));
         }
         refuse_movie(path)?;
-        let by_format = extension(path).is_none_or(|e| crate::render::Format::of_extension(&e).is_none());
+        let by_format = extension(path).is_none_or(|e| Format::of_extension(&e).is_none());
         Ok(Self { text: text.to_owned(), by_format })
     }
 
@@ -124,9 +122,7 @@ impl Pattern {
         // As Blender does: another picture's extension gives way, anything else is part of the name.
         match extension(&path) {
             Some(e) if e.eq_ignore_ascii_case(places.extension) => path,
-            Some(e) if crate::render::Format::of_extension(&e).is_some() => {
-                path.with_extension(places.extension)
-            }
+            Some(e) if Format::of_extension(&e).is_some() => path.with_extension(places.extension),
             _ => {
                 let mut whole = path.into_os_string();
                 whole.push(".");
@@ -135,32 +131,6 @@ impl Pattern {
             }
         }
     }
-}
-
-/// Says how to come to a movie, if that is what the file is called.
-///
-/// # Errors
-/// Then.
-pub fn refuse_movie(path: &Path) -> Result<()> {
-    match extension(path) {
-        Some(e) if is_movie(&e) => Err(movie(&format!("{e} is a movie"))),
-        _ => Ok(()),
-    }
-}
-
-/// Whether only movies have this extension.
-pub(crate) fn is_movie(extension: &str) -> bool {
-    MOVIES.contains(&extension.to_ascii_lowercase().as_str())
-}
-
-/// Movies are not rendered in parts; what to do instead.
-pub(crate) fn movie(what: &str) -> Error {
-    Error::input(format!("{what}, and a movie cannot be put together from frames of several machines"))
-        .remedy("Render frames (--format png or exr) and encode them afterwards, for example with ffmpeg -i shot_%04d.png shot.mp4.")
-}
-
-fn extension(path: &Path) -> Option<String> {
-    path.extension().map(|e| e.to_string_lossy().into_owned())
 }
 
 /// Keeps braces that are meant as such.

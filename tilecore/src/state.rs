@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Cells;
 use crate::error::{Error, IoContext, Result};
 use crate::geometry::Rect;
 use crate::job::Identity;
-use crate::plan::Cells;
 use crate::proof::Verdict;
 
 pub use errand::{Errand, is_running};
@@ -460,7 +460,7 @@ impl WorkDir {
         shots
             .into_par_iter()
             .filter(|(_, (output, sha256))| {
-                output.is_file() && crate::sync::sha256_of(output).is_ok_and(|found| found == **sha256)
+                output.is_file() && crate::hash::of_file(output).is_ok_and(|found| found == **sha256)
             })
             .map(|(shot, (output, _))| (shot, output.clone()))
             .collect()
@@ -477,7 +477,7 @@ impl WorkDir {
                 let path = self.tile(&tile.file);
                 plain
                     && path.metadata().is_ok_and(|m| m.is_file() && m.len() == tile.bytes)
-                    && crate::sync::sha256_of(&path).is_ok_and(|sha256| sha256 == tile.sha256)
+                    && crate::hash::of_file(&path).is_ok_and(|sha256| sha256 == tile.sha256)
             })
             .cloned()
             .collect();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tilecore::config::Config;
 use tilecore::node::ssh::Prompt;
 use tilecore::node::{self, Node, NodeSpec, SshOptions};
-use tilecore::spelling::slip;
+use tilecore::text::slip;
 use tilecore::{Error, Result};
 
 use crate::cli;

@@ -48,7 +48,7 @@ fn stopped() -> Error {
 fn look(queue: &Queue, drops: Option<&mut Drops>) -> Result<()> {
     if let Some(drops) = drops {
         for text in drops.look(queue, &queue::check)? {
-            eprintln!("tilectl: {}", crate::fault::sentence(&tilecore::blender::printable(&text, 1000)));
+            eprintln!("tilectl: {}", crate::fault::sentence(&tilecore::text::printable(&text, 1000)));
         }
     }
     Ok(())

@@ -2,17 +2,11 @@
 //! terminal or turn the order of letters around does not get there.
 
 use serde::Serialize;
-
-/// Whether a character would do something to the screen rather than show.
-fn steers(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\t'))
-        || ('\u{200e}'..='\u{202e}').contains(&c)
-        || ('\u{2066}'..='\u{2069}').contains(&c)
-}
+use tilecore::text::is_steering;
 
 /// Lines for people.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_steering(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A name within a line.
@@ -25,7 +19,7 @@ pub(crate) fn json(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).unwrap_or_default();
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if steers(c) {
+        if is_steering(c) {
             // All of them are one UTF-16 unit, and stand within a string.
             out.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, PoisonError};
 
-use tilecore::blender::printable;
+use tilecore::text::printable;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};

@@ -1,4 +1,4 @@
-//! How long jobs take against the time nobody can beat: the real planner and dispatcher on a virtual clock, beside what
+//! How long jobs take against the time nobody can beat: the real planner and scheduler on a virtual clock, beside what
 //! fixed grids with a pull queue, strips by benchmark and one Blender per tile would take.
 //!
 //! `cargo run --release -p benches --bin makespan [CASE]`
@@ -7,10 +7,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use tilecore::dispatch::sim::{Chance, Fault, SimNode, World, ideal, run};
-use tilecore::dispatch::{Input, Options};
+use tilecore::cost::{Cells, CostMap, NodeModel, Picture, Tiling, Work};
 use tilecore::geometry::{Frame, Overlap, Rect};
-use tilecore::plan::{Cells, CostMap, NodeModel, Picture, Tiling, Work, plan};
+use tilecore::plan::plan;
+use tilecore::random::SplitMix64;
+use tilecore::schedule::{Input, Options};
+use tilecore::simulate::{Fault, SimNode, World, ideal, run};
 
 /// Every case is run this often, with other noise and other errors of measurement.
 const SEEDS: u64 = 9;
@@ -263,7 +265,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// The map a probe would give: eight patches on every slot, as far as the truth has cells, each a little wrong.
-fn probed(truth: &CostMap, slots: usize, chance: &mut Chance) -> CostMap {
+fn probed(truth: &CostMap, slots: usize, chance: &mut SplitMix64) -> CostMap {
     let frame = truth.frame();
     let cells = truth.cells();
     let patches = (8 * slots).max(24) as f64;
@@ -285,7 +287,7 @@ fn probed(truth: &CostMap, slots: usize, chance: &mut Chance) -> CostMap {
 }
 
 fn work(case: &Case, tiling: Tiling, seed: u64) -> (Work, Vec<NodeModel>) {
-    let mut chance = Chance::new(seed ^ 0xABCD);
+    let mut chance = SplitMix64::new(seed ^ 0xABCD);
     let pictures = case
         .world
         .truth
@@ -328,7 +330,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn ours(case: &Case, seed: u64) -> (f64, usize, f64) {
     let (work, models) = work(case, Tiling::Auto, seed);
     let plan = plan(work, &models).unwrap();
-    let out = run(&World { limit_s: 2000.0, ..case.world.clone() }, &plan, Options::default(), seed);
+    let out = run(&World { limit_s: 2000.0, ..case.world.clone() }, &plan.start(), Options::default(), seed);
     assert!(out.violations.is_empty(), "{}: {:?}", case.name, out.violations);
     if !out.is_complete() {
         println!("{}: {:?} after {:.1} s", case.name, out.end, out.seconds);
@@ -343,7 +345,7 @@ fn grid(world: &World, case: &Case, tiles: u32, seed: u64) -> f64 {
     let options = Options { steal: false, troubles: u32::MAX, ..Options::default() };
     let out = run(
         &World { limit_s: if world.nodes.len() == 1 { 1e9 } else { 2000.0 }, tick_s: 5.0, ..world.clone() },
-        &plan,
+        &plan.start(),
         options,
         seed,
     );
@@ -484,7 +486,7 @@ fn main() {
     }
 }
 
-/// What planning and dispatching cost by themselves.
+/// What planning and scheduling cost by themselves.
 fn scale() {
     let big = frame(16384, 16384);
     let crowd: Vec<f64> = (0..1000).map(|i| 0.5 + f64::from(i * 37 % 100) / 50.0).collect();
@@ -498,10 +500,10 @@ fn scale() {
         let began = Instant::now();
         let plan = plan(work, &models).unwrap();
         let planned = began.elapsed().as_secs_f64();
-        let out = run(&world, &plan, Options::default(), 1);
+        let out = run(&world, &plan.start(), Options::default(), 1);
         assert!(out.is_complete());
         println!(
-            "1,000 nodes, {what}: {} tiles planned in {planned:.2} s and dispatched, simulation included, in {:.2} s",
+            "1,000 nodes, {what}: {} tiles planned in {planned:.2} s and scheduled, simulation included, in {:.2} s",
             out.stored.len(),
             began.elapsed().as_secs_f64() - planned
         );

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use benches::bench::{node, scene, whole_frame};
 use benches::{median, spread};
+use tilecore::cost::Tiling;
 use tilecore::job::Request;
-use tilecore::plan::Tiling;
 use tilecore::render::{Cancel, Options, run};
 
 const BORDERS: &str = "

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::cost::Cells;
 use crate::error::{Error, IoContext, Result};
-use crate::plan::Cells;
 
 /// Version of the file.
 const VERSION: u32 = 1;
@@ -85,7 +85,7 @@ impl Cache {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        crate::blender::hex(&hash.finalize()[..16])
+        crate::hash::hex(&hash.finalize()[..16])
     }
 
     /// What is known, if it makes sense.

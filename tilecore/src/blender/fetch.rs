@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::message::Spooled;
 use super::wire::Message;
-use super::worker::{Worker, hex};
+use super::worker::Worker;
 use crate::error::{Error, IoContext, Result};
+use crate::hash::hex;
 
 /// Largest tile or finished file that is fetched, bytes.
 const FILE: u64 = 64 << 30;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::formats::TileFormat;
 use crate::geometry::{Frame, Rect};
 
 /// The worker's first words.
@@ -105,26 +106,6 @@ impl Picture {
             format: TileFormat::Png,
             whole: false,
             passes: false,
-        }
-    }
-}
-
-/// The two kinds of tile file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TileFormat {
-    /// 8- or 16-bit PNG, stitched as it is.
-    Png,
-    /// 32-bit multilayer `OpenEXR`, stitched and then finished in Blender.
-    Exr,
-}
-
-impl TileFormat {
-    /// File name extension.
-    pub fn extension(self) -> &'static str {
-        match self {
-            TileFormat::Png => "png",
-            TileFormat::Exr => "exr",
         }
     }
 }

@@ -9,9 +9,6 @@ mod worker;
 pub(crate) use boot::worker_files;
 pub use fetch::Fetch;
 pub(crate) use message::Opened;
-pub use message::{
-    Effective, Facts, Hello, Need, Needs, Picture, Reason, SceneBorder, Spooled, TileDone, TileFormat,
-};
-pub use wire::{Message, printable};
-pub(crate) use worker::hex;
+pub use message::{Effective, Facts, Hello, Need, Needs, Picture, Reason, SceneBorder, Spooled, TileDone};
+pub use wire::Message;
 pub use worker::{Booted, Worker};

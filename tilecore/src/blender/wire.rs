@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::node::{Link, Received};
+use crate::text::printable;
 
 /// Longest line that is accepted, bytes.
 const LINE: usize = 4 << 20;
@@ -227,23 +228,6 @@ pub(super) fn babble() -> Error {
         .remedy("Check what `blender=` points to on that node, and that its login shell starts nothing else.")
 }
 
-/// Text from a node, made safe to show: no control characters (so no terminal escapes), at most `limit` characters,
-/// the last ones.
-pub fn printable(text: &str, limit: usize) -> String {
-    let clean = |c: char| match c {
-        '\n' | '\t' => c,
-        c if c.is_control()
-            || ('\u{200e}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c) =>
-        {
-            '\u{fffd}'
-        }
-        c => c,
-    };
-    let count = text.chars().count();
-    text.chars().skip(count.saturating_sub(limit)).map(clean).collect::<String>().trim().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,12 +275,6 @@ mod tests {
         let deep = format!("{}\n", "[".repeat(100_000));
         assert!(wire(deep.as_bytes(), 4096).message(WAIT).is_err());
         assert!(wire(&vec![b'x'; LINE + 300_000], 1 << 20).message(WAIT).is_err());
-    }
-
-    #[test]
-    fn escapes_do_not_survive() {
-        assert_eq!(printable("\u{1b}[31mred\u{7}\r\n", 80), "\u{fffd}[31mred\u{fffd}\u{fffd}");
-        assert_eq!(printable("abcdef", 3), "def");
     }
 
     proptest! {

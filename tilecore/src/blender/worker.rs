@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::boot;
 use super::fetch::Fetch;
 use super::message::{Hello, Spooled};
-use super::wire::{CHATTER, Message, Wire, babble, printable};
+use super::wire::{CHATTER, Message, Wire, babble};
 use crate::error::{Error, Result};
 use crate::node::Node;
-use crate::spelling::closest;
+use crate::text::{did_you_mean, printable};
 
 /// Version of the protocol this side speaks.
 const PROTOCOL: u32 = 1;
@@ -368,19 +368,9 @@ impl Chatter {
     }
 }
 
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// What was probably meant by a name that the file does not have, as a question to begin with.
 fn meant(error: &Value) -> String {
     let names = error["names"].as_array().map(Vec::as_slice).unwrap_or_default();
     let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
-    let near = error["wanted"].as_str().and_then(|wanted| closest(wanted, &names));
-    near.map_or_else(String::new, |name| format!("Did you mean `{}`? ", printable(name, 100)))
+    error["wanted"].as_str().map_or_else(String::new, |wanted| did_you_mean(wanted, &names))
 }

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{each, run_name};
-use crate::blender::{Booted, Worker, printable};
+use crate::blender::{Booted, Worker};
 use crate::error::{Error, Result};
 use crate::node::{Node, Place};
 use crate::state::now;
+use crate::text::printable;
 
 /// How long trying the device may take: the first time, kernels are compiled for it.
 const TRIAL: Duration = Duration::from_secs(600);

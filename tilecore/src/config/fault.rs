@@ -5,7 +5,7 @@ use std::path::Path;
 use ron::error::{Error as Ron, SpannedError};
 
 use crate::error::Error;
-use crate::spelling::closest;
+use crate::text::closest;
 
 /// The error for a file that RON, or a check on the way, refused.
 pub(super) fn explain(path: &Path, text: &str, fault: &SpannedError) -> Error {

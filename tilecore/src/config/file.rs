@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 
-use crate::blender::TileFormat;
+use crate::formats::TileFormat;
 use crate::geometry::MAX_SIDE;
 use crate::node::{Device, NodeSpec, Place};
 use crate::stitch::Compression;

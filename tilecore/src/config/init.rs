@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::node::{Link, NodeSpec, Place, Received, SshOptions, from_spec};
+use crate::text::printable;
 
 /// More machines at a time are not tried.
 const AT_ONCE: usize = 16;
@@ -133,7 +134,7 @@ fn answers(host: &str, options: &SshOptions) -> Result<()> {
 fn silent(host: &str, link: &mut dyn Link) -> Error {
     Error::node(format!("no shell answers on `{host}`"))
         .remedy(format!("`ssh {host} /bin/sh` must give you a shell."))
-        .log(link.diagnosis().chars().filter(|c| !c.is_control() || *c == '\n').collect::<String>())
+        .log(printable(&link.diagnosis(), 4000))
 }
 
 #[cfg(test)]

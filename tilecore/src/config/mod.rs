@@ -165,7 +165,7 @@ pub fn user_file() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blender::TileFormat;
+    use crate::formats::TileFormat;
     use crate::node::Device;
     use proptest::prelude::*;
 

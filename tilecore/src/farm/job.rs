@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::cost::Tiling;
 use crate::job::{Cameras, Request};
-use crate::plan::Tiling;
 use crate::stitch::Compression;
 
 /// One frame of one scene. What is not said stays as the file has it.

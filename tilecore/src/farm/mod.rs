@@ -33,9 +33,10 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::error::{Error, IoContext, Result};
 use crate::events::Event;
+use crate::formats::Format;
 use crate::geometry::Frame;
 use crate::node::{self, Local, Node, NodeSpec, Place, SshOptions};
-use crate::render::{self, Cancel, Format, Options, Outcome};
+use crate::render::{self, Cancel, Options, Outcome};
 
 /// The machines that render. Cheap to clone; nothing is connected before something is rendered.
 #[derive(Clone, Default)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::spelling::closest;
+use crate::text::closest;
 
 /// Where the shell is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

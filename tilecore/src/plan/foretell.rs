@@ -1,11 +1,12 @@
-//! The future by simulation: the real dispatcher on a virtual clock, with what is known of the slots.
+//! The future by simulation: the real scheduler on a virtual clock, with what is known of the slots.
 
 use std::collections::BTreeSet;
 
 use super::words;
-use super::{NodeModel, NodePlan, Plan, Tiling, Work, fill};
-use crate::dispatch::sim::{Outcome, SimNode, World, run};
-use crate::dispatch::{Options, Piece};
+use super::{NodePlan, Plan};
+use crate::cost::{NodeModel, Tiling, Work, fill};
+use crate::schedule::{Options, Piece};
+use crate::simulate::{Outcome, SimNode, World, run};
 
 /// How much overhead the largest tiles may have, from coarse to fine. Fine tiles lose less when a slot fails, are split
 /// better when a forecast was wrong, and cost more.
@@ -71,14 +72,14 @@ fn world(draft: &Plan) -> World {
 /// Finds the finest tiles that cost next to nothing, and what happens with them.
 fn simulate(world: &World, draft: &mut Plan) -> Outcome {
     if draft.work.tiling != Tiling::Auto {
-        return run(world, draft, Options::default(), 0);
+        return run(world, &draft.start(), Options::default(), 0);
     }
     let grains = if draft.nodes.len() > MANY { &GRAINS[2..3] } else { &GRAINS[..] };
     let mut futures: Vec<(f64, Outcome)> = grains
         .iter()
         .map(|grain| {
             draft.grain = *grain;
-            (*grain, run(world, draft, Options::default(), 0))
+            (*grain, run(world, &draft.start(), Options::default(), 0))
         })
         .collect();
     let best = futures.iter().map(|f| f.1.seconds).fold(f64::INFINITY, f64::min);
@@ -110,7 +111,7 @@ fn leave_out(world: &World, draft: &mut Plan, future: &mut Outcome, alone: f64) 
         for i in &weak {
             draft.nodes[*i].left_out = Some(words::little_use(cost[*i] / total));
         }
-        let without = run(world, draft, Options::default(), 0);
+        let without = run(world, &draft.start(), Options::default(), 0);
         if without.is_complete() && without.seconds <= future.seconds * (1.0 + AS_FAST) {
             *future = without;
         } else {
@@ -135,7 +136,7 @@ fn one_alone(world: &World, draft: &mut Plan, future: &mut Outcome) {
     for (i, node) in draft.nodes.iter_mut().enumerate() {
         node.left_out = (i != best).then(|| words::not_needed(&before[best].model.name));
     }
-    let without = run(world, draft, Options::default(), 0);
+    let without = run(world, &draft.start(), Options::default(), 0);
     if without.is_complete() && without.seconds <= future.seconds * (1.0 + AS_FAST) {
         *future = without;
     } else {

@@ -1,86 +1,20 @@
 //! What is to be rendered and by whom, before anything renders: who takes part, how large tiles are, and what it takes.
 //!
-//! The plan is made by running the real dispatcher on a virtual clock with what is known of the slots. The tiles in it are
-//! what will happen if everything is as expected; the dispatcher cuts anew whenever it is not.
+//! The plan is made by running the real scheduler on a virtual clock with what is known of the slots. The tiles in it are
+//! what will happen if everything is as expected; the scheduler cuts anew whenever it is not.
 
-mod cost;
-mod cut;
 mod foretell;
-mod model;
 mod words;
-
-pub use cost::{Cells, CostMap, MAX_CELLS};
-pub use cut::{MinSide, cut};
-pub use model::{NodeModel, USUAL_FIXED_S, fill};
 
 use serde::Serialize;
 
-use crate::dispatch::{Piece, SlotId};
+use crate::cost::{NodeModel, Tiling, Work};
 use crate::error::{Error, Result};
-use crate::geometry::{Frame, Grid, Overlap, Rect, uncovered};
+use crate::geometry::{Frame, Grid, Rect, uncovered};
+use crate::schedule::{Piece, SlotId, SlotStart, Start};
 
 /// No job is cut into more tiles than this.
 pub const MAX_TILES: usize = 1_000_000;
-
-/// How the user wants the frame cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub enum Tiling {
-    /// By cost, as many as end soonest.
-    #[default]
-    Auto,
-    /// A uniform grid of this many tiles.
-    Count(u32),
-    /// A uniform grid of tiles of at most this width and height.
-    Size(u32, u32),
-}
-
-/// One picture of a job and what of it is not finished.
-#[derive(Clone, Debug, Serialize)]
-pub struct Picture {
-    /// Its size.
-    pub frame: Frame,
-    /// Regions to render; they do not overlap.
-    pub todo: Vec<Rect>,
-    /// Where it is costly.
-    pub cost: CostMap,
-}
-
-/// Everything there is to do.
-#[derive(Clone, Debug, Serialize)]
-pub struct Work {
-    /// The job's pictures; a [`Piece::picture`] is an index into it.
-    pub pictures: Vec<Picture>,
-    /// What every tile renders beyond its region.
-    pub overlap: Overlap,
-    /// How the frame is cut.
-    pub tiling: Tiling,
-    /// Size of a finished tile's file, per pixel.
-    pub bytes_per_pixel: f64,
-}
-
-impl Work {
-    /// One whole frame of even cost.
-    pub fn whole(frame: Frame) -> Self {
-        Self {
-            pictures: vec![Picture { frame, todo: vec![frame.rect()], cost: CostMap::uniform(frame) }],
-            overlap: Overlap(0),
-            tiling: Tiling::Auto,
-            bytes_per_pixel: 4.0,
-        }
-    }
-
-    /// Cost units to render a region, with its overlap.
-    pub fn cost_of(&self, picture: u32, region: Rect) -> f64 {
-        self.pictures
-            .get(picture as usize)
-            .map_or(0.0, |p| p.cost.cost_of(region.grown(self.overlap, p.frame)))
-    }
-
-    /// Cost units of everything to do, without overlap.
-    pub fn cost(&self) -> f64 {
-        self.pictures.iter().flat_map(|p| p.todo.iter().map(|r| p.cost.cost_of(*r))).sum()
-    }
-}
 
 /// What one slot is expected to do.
 #[derive(Clone, Debug, Serialize)]
@@ -122,6 +56,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What the scheduler starts from to carry the plan out.
+    pub fn start(&self) -> Start<'_> {
+        let slot = |n: &'_ NodePlan| SlotStart { model: n.model.clone(), reserve: n.left_out.is_some() };
+        Start {
+            work: &self.work,
+            slots: self.nodes.iter().map(slot).collect(),
+            pieces: &self.pieces,
+            grain: self.grain,
+        }
+    }
+
     /// How many tiles there will be, as far as can be told: what is cut by cost has as many as the slots' rates ask for.
     pub fn tiles(&self) -> Option<usize> {
         (self.seconds.is_some() || self.work.tiling != Tiling::Auto).then_some(self.pieces.len())

@@ -1,11 +1,13 @@
 //! The plan in words: the table of nodes, why a node is left out, and what limits the whole.
 
-use super::{NodeModel, Plan};
+use super::Plan;
+use crate::cost::NodeModel;
+use crate::text::duration;
 
 /// Why a slot that gets nothing to do is left out.
 pub(super) fn no_use(model: &NodeModel, seconds: f64) -> String {
     if model.ready_s() >= seconds {
-        format!("ready only after {}, when the others are done", time(model.ready_s()))
+        format!("ready only after {}, when the others are done", duration(model.ready_s()))
     } else {
         "its first tile would take longer than the others take for everything".to_owned()
     }
@@ -38,8 +40,8 @@ pub(super) fn limit(plan: &Plan) -> String {
     if ready > seconds / 2.0 {
         format!(
             "Starting Blender and building the scene take {} of {}: more nodes can shorten only the rest.",
-            time(ready),
-            time(seconds)
+            duration(ready),
+            duration(seconds)
         )
     } else if let Some(node) = slow_link {
         format!("{} renders faster than its connection carries the tiles.", node.model.name)
@@ -56,18 +58,6 @@ pub(super) fn limit(plan: &Plan) -> String {
         format!(
             "The speed of the nodes is the limit: together they are {faster:.1} times as fast as {name} alone."
         )
-    }
-}
-
-/// A duration as people say it.
-fn time(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    if seconds < 100.0 {
-        format!("{seconds:.1} s")
-    } else if whole < 6000 {
-        format!("{} min {:02} s", whole / 60, whole % 60)
-    } else {
-        format!("{} h {:02} min", whole / 3600, whole % 3600 / 60)
     }
 }
 
@@ -94,10 +84,10 @@ impl std::fmt::Display for Plan {
             None => f.write_str("tiles are cut as it turns out how long they take")?,
         }
         if let Some(seconds) = self.seconds {
-            write!(f, ", about {} together", time(seconds))?;
+            write!(f, ", about {} together", duration(seconds))?;
         }
         if let Some((name, seconds)) = &self.alone {
-            write!(f, ", {} on {name} alone", time(*seconds))?;
+            write!(f, ", {} on {name} alone", duration(*seconds))?;
         }
         writeln!(f)
     }
@@ -105,7 +95,8 @@ impl std::fmt::Display for Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{NodeModel, Tiling, Work, plan};
+    use super::super::plan;
+    use crate::cost::{NodeModel, Tiling, Work};
     use crate::geometry::Frame;
 
     #[test]

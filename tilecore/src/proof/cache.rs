@@ -68,7 +68,7 @@ impl Cache {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        crate::blender::hex(&hash.finalize())
+        crate::hash::hex(&hash.finalize())
     }
 
     /// A proof that holds, if there is one.

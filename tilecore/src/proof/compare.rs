@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::blender::printable;
 use crate::error::{Error, IoContext, Result};
+use crate::text::printable;
 
 /// Metadata that holds a clock or a machine, lower case: no two renders have the same.
 const VARYING: [&str; 5] = ["date", "capdate", "memory", "hostname", "owner"];

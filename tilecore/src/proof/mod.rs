@@ -7,6 +7,7 @@
 
 mod cache;
 pub mod compare;
+pub(crate) mod places;
 pub mod reference;
 
 use serde::{Deserialize, Serialize};

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::compare::Written;
-use crate::blender::{Picture, printable};
+use crate::blender::Picture;
 use crate::error::{Error, IoContext, Result};
+use crate::text::printable;
 
 /// How often whoever waits is asked whether to go on.
 const ASK: Duration = Duration::from_millis(50);

@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::format::Format;
 use super::slot::{FinishedFile, Tile};
-use crate::blender::{TileDone, TileFormat};
+use crate::blender::TileDone;
 use crate::error::{Error, IoContext, Result};
+use crate::formats::{Format, TileFormat};
 use crate::geometry::Rect;
 use crate::stitch;
 
@@ -21,14 +21,14 @@ pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
     };
     let (e, p) = (&done.effective, &tile.picture);
     if done.name != tile.name {
-        return Err(wrong("name", tile.name.clone(), crate::blender::printable(&done.name, 100)));
+        return Err(wrong("name", tile.name.clone(), crate::text::printable(&done.name, 100)));
     }
     if e.frame != p.frame {
         return Err(wrong("frame", p.frame.to_string(), e.frame.to_string()));
     }
     if let Some(camera) = p.camera.as_ref().filter(|c| Some(*c) != e.camera.as_ref()) {
         let got = e.camera.clone().unwrap_or_else(|| "none".into());
-        return Err(wrong("camera", camera.clone(), crate::blender::printable(&got, 100)));
+        return Err(wrong("camera", camera.clone(), crate::text::printable(&got, 100)));
     }
     if let Some(samples) = p.samples.filter(|s| *s != e.samples) {
         return Err(wrong("number of samples", samples.to_string(), e.samples.to_string()));
@@ -37,7 +37,7 @@ pub(super) fn expected(tile: &Tile, done: TileDone) -> Result<TileDone> {
         return Err(wrong("seed", seed.to_string(), e.seed.to_string()));
     }
     if e.device != p.device.as_str() {
-        return Err(wrong("device", p.device.as_str().into(), crate::blender::printable(&e.device, 40)));
+        return Err(wrong("device", p.device.as_str().into(), crate::text::printable(&e.device, 40)));
     }
     let most = most(p.format, tile.rendered.area());
     if done.bytes > most {

@@ -1,6 +1,6 @@
 //! The end of a shot: tiles become frames, frames become the picture, the picture goes where it was asked for.
 //!
-//! Stitching is done here on a thread of its own, the finish by a warm Blender that the dispatcher lends out for it;
+//! Stitching is done here on a thread of its own, the finish by a warm Blender that the scheduler lends out for it;
 //! other shots are rendered meanwhile.
 
 use std::collections::VecDeque;
@@ -10,18 +10,17 @@ use std::thread::JoinHandle;
 use super::Outcome;
 use super::arrival;
 use super::control::Control;
-use super::format::Format;
 use super::output;
 use super::seat::{Seat, Stage as Seated};
 use super::shot::Stage;
 use super::slot::{FinishOrder, FinishedFile, Order, Report};
-use crate::blender::TileFormat;
-use crate::dispatch::Input;
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::formats::{Format, TileFormat};
 use crate::geometry::{Frame, Rect};
 use crate::hindsight;
 use crate::proof::reference::Asked;
+use crate::schedule::Input;
 use crate::state::{History, Record, now};
 use crate::stitch::{self, Compression, ExrOptions, Packing, Part, PngOptions};
 
@@ -136,7 +135,7 @@ impl Control<'_, '_> {
         let pictures: Vec<PathBuf> = work.shots.iter().map(|s| s.path.clone()).collect();
         let output = pictures.first().cloned().unwrap_or_default();
         let (tiles, adopted, seconds) = (self.rendered, work.adopted, self.clock());
-        let sha256 = if pictures.len() == 1 { crate::sync::sha256_of(&output)? } else { String::new() };
+        let sha256 = if pictures.len() == 1 { crate::hash::of_file(&output)? } else { String::new() };
         if let Some(work) = self.work.as_mut() {
             work.dir.append(&Record::Done { output: output.clone(), sha256, seconds, at: now() })?;
         }
@@ -166,7 +165,7 @@ impl Control<'_, '_> {
 
     /// The shot that a tile belongs to may be complete now.
     pub(super) fn close_with(&mut self, picture: u32) -> Result<()> {
-        // A single one waits for the dispatcher, which may still have use for the order of things.
+        // A single one waits for the scheduler, which may still have use for the order of things.
         match self.work.as_ref().filter(|w| w.shots.len() > 1).and_then(|w| w.shot_of(picture)) {
             Some(shot) => self.close(shot),
             None => Ok(()),
@@ -436,7 +435,7 @@ impl Control<'_, '_> {
             return Ok(());
         }
         let this = work.shots[shot].clone();
-        let sha256 = crate::sync::sha256_of(&this.path)?;
+        let sha256 = crate::hash::of_file(&this.path)?;
         let output = this.path.clone();
         work.dir.append(&Record::Shot { shot: shot as u32, output: output.clone(), sha256, at: now() })?;
         if !self.options.keep {

@@ -18,18 +18,20 @@ use super::slot::{Order, Report, Tile};
 use super::spots::Spots;
 use super::work::Work;
 use super::{Cancel, Options, Outcome};
-use crate::blender::{TileDone, printable};
-use crate::dispatch::{self, Action, Dispatch, Input};
+use crate::blender::TileDone;
+use crate::cost::NodeModel;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::{Event, Sink};
 use crate::heatmap::Style;
 use crate::hindsight;
 use crate::job::Request;
 use crate::node::{Node, Place};
-use crate::plan::{NodeModel, Plan};
+use crate::plan::Plan;
 use crate::proof::Verdict;
 use crate::report;
+use crate::schedule::{self, Action, Input, Scheduler};
 use crate::state::{History, NodeRecord, Record, TileRecord, now};
+use crate::text::printable;
 
 /// How long the loop sleeps when nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
@@ -52,7 +54,7 @@ pub(super) struct Control<'a, 'b> {
     pub(super) began: Instant,
     pub(super) meeting: Meeting,
     pub(super) work: Option<Work>,
-    pub(super) dispatch: Option<Dispatch>,
+    pub(super) scheduler: Option<Scheduler>,
     /// Changes of members that wait for the plan.
     pub(super) deferred: Vec<Change>,
     /// File names of stored pieces, to discard them by.
@@ -109,7 +111,7 @@ impl<'a, 'b> Control<'a, 'b> {
             began: Instant::now(),
             meeting: Meeting::new(request, nodes.iter().all(|n| n.spec().place == Place::Local))?,
             work: None,
-            dispatch: None,
+            scheduler: None,
             deferred: Vec::new(),
             files: HashMap::new(),
             rendered: 0,
@@ -140,7 +142,7 @@ impl<'a, 'b> Control<'a, 'b> {
         (self.sink)(event);
     }
 
-    /// Seconds since the run began: the clock of the dispatcher.
+    /// Seconds since the run began: the clock of the scheduler.
     pub(super) fn clock(&self) -> f64 {
         self.began.elapsed().as_secs_f64()
     }
@@ -290,7 +292,7 @@ impl<'a, 'b> Control<'a, 'b> {
 
     /// Waits for one report, or for nothing, and does what follows from it.
     pub(super) fn step(&mut self) -> Result<()> {
-        if self.cancel.aborts() || (self.cancel.drains() && self.dispatch.is_none()) {
+        if self.cancel.aborts() || (self.cancel.drains() && self.scheduler.is_none()) {
             return Err(self.interrupted());
         }
         if self.cancel.drains() && !self.draining {
@@ -317,8 +319,8 @@ impl<'a, 'b> Control<'a, 'b> {
     }
 
     pub(super) fn tell_progress(&mut self) {
-        let (Some(dispatch), Some(work)) = (&self.dispatch, &self.work) else { return };
-        let run = dispatch.progress(self.clock());
+        let (Some(scheduler), Some(work)) = (&self.scheduler, &self.work) else { return };
+        let run = scheduler.progress(self.clock());
         let tiles = work.tiles.len() + work.put_away;
         let before = work.area().saturating_sub(run.of_pixels) as f64 / work.area().max(1) as f64;
         let event = Event::Progress {
@@ -371,7 +373,7 @@ impl<'a, 'b> Control<'a, 'b> {
         }
     }
 
-    /// The slot renders nothing now: before the dispatcher knows, it may be lent to the finish of a shot.
+    /// The slot renders nothing now: before the scheduler knows, it may be lent to the finish of a shot.
     fn free(&mut self, slot: usize) -> Result<()> {
         self.seats[slot].rendering = false;
         self.hand_out_finishes()?;
@@ -456,17 +458,17 @@ impl<'a, 'b> Control<'a, 'b> {
         self.seats[slot].built = false;
         self.seats[slot].trouble = Some(error.clone());
         self.proof_lost(slot)?;
-        // A dispatcher that has nothing more to hand out does not ask for anybody; a finish may.
-        if self.dispatch.is_some() && !self.complete {
+        // A scheduler that has nothing more to hand out does not ask for anybody; a finish may.
+        if self.scheduler.is_some() && !self.complete {
             return self.feed(Input::Lost(slot, error));
         }
         self.lost_before_planning(slot, &error)
     }
 
-    /// Tells the dispatcher, and carries out what it wants.
+    /// Tells the scheduler, and carries out what it wants.
     pub(super) fn feed(&mut self, input: Input) -> Result<()> {
         let now = self.clock();
-        let actions = self.dispatch.as_mut().map(|d| d.on(now, input)).unwrap_or_default();
+        let actions = self.scheduler.as_mut().map(|d| d.on(now, input)).unwrap_or_default();
         for action in actions {
             self.act(action)?;
         }
@@ -562,8 +564,8 @@ impl<'a, 'b> Control<'a, 'b> {
         }
         let seed = u64::from_str_radix(&work.identity.id()[..16], 16).unwrap_or(0);
         self.emit(Event::Planned { tiles: self.planned, seconds: plan.seconds, table: plan.to_string() });
-        self.dispatch =
-            Some(Dispatch::new(&plan, dispatch::Options { seed, ..dispatch::Options::default() }));
+        self.scheduler =
+            Some(Scheduler::new(&plan.start(), schedule::Options { seed, ..schedule::Options::default() }));
         for slot in 0..self.seats.len() {
             match self.seats[slot].stage {
                 // One that is on an errand tells when it is back.

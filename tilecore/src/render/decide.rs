@@ -1,18 +1,19 @@
 //! From what the scenes are and what is wished to the shots: which pictures are rendered how, and what their files are.
 
 use super::control::Control;
-use super::format::Format;
 use super::shot::{self, Shot, Stage};
 use super::work::Canvas;
 use super::{Names, Options};
-use crate::blender::{Facts, Need, Picture, Reason, TileFormat, printable};
+use crate::blender::{Facts, Need, Picture, Reason};
+use crate::cost::Tiling;
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::formats::{self, Format, TileFormat};
 use crate::geometry::{Frame, Overlap, Rect};
 use crate::job::{Cameras, Request};
-use crate::naming::{self, Pattern, Places};
+use crate::naming::{Pattern, Places};
 use crate::node::Device;
-use crate::plan::Tiling;
+use crate::text::{did_you_mean, printable};
 
 /// Code of the reason to refuse that holds for EXR tiles alone: names that EXR cannot hold.
 const ONLY_EXR: &str = "names";
@@ -131,7 +132,7 @@ impl Control<'_, '_> {
                 .filter(|_| !self.options.named_by_format),
         };
         if names.is_some() && typed.is_none() && self.options.format.is_none() && facts.is_movie() {
-            return Err(naming::movie(&format!(
+            return Err(formats::movie(&format!(
                 "the output format of the scene {} is a movie",
                 printable(&facts.scene, 100)
             )));
@@ -218,9 +219,7 @@ fn not_by_themselves(facts: &Facts) -> Option<Error> {
 
 /// What was probably meant by a name that the scene does not have, as a question to begin with.
 fn meant(name: &str, names: &[String]) -> String {
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let near = crate::spelling::closest(name, &names);
-    near.map_or_else(String::new, |near| format!("Did you mean `{}`? ", printable(near, 100)))
+    did_you_mean(name, &names.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// The cameras of a scene that are asked for.

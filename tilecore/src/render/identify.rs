@@ -45,13 +45,13 @@ impl Meeting {
             told.push(Event::Scene {
                 scene: shot.scene.clone(),
                 camera: if first { effective.camera.clone() } else { shot.shown.clone() },
-                engine: crate::blender::printable(&facts.engine, 60),
+                engine: crate::text::printable(&facts.engine, 60),
                 size: canvas.frame,
                 frame: shot.frame,
                 samples: if first { effective.samples } else { request.samples.unwrap_or(facts.samples) },
                 tile_format: shot.format.extension(),
                 overlap: self.overlap.0,
-                reasons: reasons.map(|r| crate::blender::printable(&r.text, 300)).collect(),
+                reasons: reasons.map(|r| crate::text::printable(&r.text, 300)).collect(),
             });
         }
         told

@@ -1,8 +1,8 @@
 //! What the tiles of a finished run taught about its slots and its picture, kept for the next run of the same job.
 
 use super::control::Control;
+use crate::cost::{Cells, CostMap};
 use crate::geometry::{Frame, Rect};
-use crate::plan::{Cells, CostMap};
 
 /// Cells along the longer side of the map that is kept.
 const CELLS: u32 = 48;
@@ -21,13 +21,13 @@ struct Taken {
 impl Control<'_, '_> {
     /// The next run of this job knows from the start what this one learnt.
     pub(super) fn keep_lessons(&mut self) {
-        let (Some(dispatch), Some(work)) = (&self.dispatch, &self.work) else { return };
+        let (Some(scheduler), Some(work)) = (&self.scheduler, &self.work) else { return };
         let [canvas] = work.canvases.as_slice() else { return };
         // How long adopted tiles took says nothing about the slots of this run.
         if work.adopted > 0 || work.only.is_some() || canvas.region != canvas.frame.rect() {
             return;
         }
-        let models: Vec<(f64, f64)> = dispatch.models().map(|m| (m.rate, m.fixed_s)).collect();
+        let models: Vec<(f64, f64)> = scheduler.models().map(|m| (m.rate, m.fixed_s)).collect();
         let slot_of = |name: &str| self.seats.iter().position(|s| s.name == name);
         let taken: Option<Vec<Taken>> = work
             .tiles

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::control::Control;
 use super::seat::Stage;
 use super::slot::Order;
-use crate::dispatch::Input;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
+use crate::schedule::Input;
 
 /// Seconds between tries to reach a slot that nobody counts on.
 const AWAY_S: f64 = 30.0;
@@ -53,7 +53,7 @@ impl Control<'_, '_> {
     pub(super) fn lost_for_good(&mut self, slot: usize, error: &Error) -> Result<()> {
         self.seats[slot].trouble = Some(error.clone());
         if self.meeting.ready.is_some() && self.seats[slot].stage != Stage::Off {
-            // The dispatcher, where there is one, decides; before it there is nothing to hand back.
+            // The scheduler, where there is one, decides; before it there is nothing to hand back.
             self.feed(Input::Lost(slot, error.clone().fatal()))?;
         }
         // The last one's trouble is the error of the whole job, said once.

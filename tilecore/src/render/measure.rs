@@ -7,8 +7,8 @@ use super::slot::Order;
 use super::work::Work;
 use crate::bench::{Cache, Measured};
 use crate::blender::Picture;
+use crate::cost::CostMap;
 use crate::error::Result;
-use crate::plan::CostMap;
 use crate::state::now;
 
 /// By how much the first patches of a picture may misjudge it.

@@ -9,16 +9,18 @@ use super::seat::{Seat, Stage};
 use super::shot::Shot;
 use super::slot::{AdoptOrder, Order, Report};
 use super::work::{self, Canvas, Work};
-use crate::blender::{Effective, Facts, Hello, Opened, Picture, TileDone, TileFormat};
-use crate::dispatch::Input;
+use crate::blender::{Effective, Facts, Hello, Opened, Picture, TileDone};
+use crate::cost;
+use crate::cost::{CostMap, NodeModel, Tiling};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::formats::TileFormat;
 use crate::geometry::Overlap;
 use crate::header::Version;
 use crate::job::Request;
 use crate::node::Device;
-use crate::plan::{self, CostMap, NodeModel, Tiling};
+use crate::schedule::Input;
 use crate::sync::{Colour, Inputs, Roots};
 
 /// How long a scout may be silent until another slot looks too, seconds; the next one has twice that.
@@ -121,7 +123,7 @@ impl Meeting {
     }
 
     /// The planner's view of what is not finished.
-    pub(super) fn planning(&self, work: &Work) -> plan::Work {
+    pub(super) fn planning(&self, work: &Work) -> cost::Work {
         let pictures = work
             .canvases
             .iter()
@@ -129,11 +131,11 @@ impl Meeting {
             .map(|(canvas, todo)| {
                 let map = self.map.clone().filter(|m| m.frame() == canvas.frame);
                 let cost = map.unwrap_or_else(|| CostMap::uniform(canvas.frame));
-                plan::Picture { frame: canvas.frame, todo, cost }
+                cost::Picture { frame: canvas.frame, todo, cost }
             })
             .collect();
         let bytes_per_pixel = if work.format() == TileFormat::Exr { EXR_PIXEL } else { PNG_PIXEL };
-        plan::Work { pictures, overlap: self.overlap, tiling: self.tiling, bytes_per_pixel }
+        cost::Work { pictures, overlap: self.overlap, tiling: self.tiling, bytes_per_pixel }
     }
 
     /// Whether the frame is rendered in one piece.
@@ -160,7 +162,7 @@ pub(super) fn cold(seat: &Seat) -> NodeModel {
         sync_s: seat.build_s,
         rate: seat.rate.unwrap_or(0.0),
         known: seat.rate.is_some(),
-        fixed_s: seat.fixed_s.unwrap_or(plan::USUAL_FIXED_S),
+        fixed_s: seat.fixed_s.unwrap_or(cost::USUAL_FIXED_S),
         transfer_bytes_per_s: seat.bytes_per_s.unwrap_or(f64::INFINITY),
         ..NodeModel::unknown(seat.name.clone())
     }
@@ -242,7 +244,7 @@ impl Control<'_, '_> {
 
     fn booted(&mut self, slot: usize, hello: Hello, seconds: f64) -> Result<()> {
         let (version, hash) =
-            (crate::blender::printable(&hello.version, 60), crate::blender::printable(&hello.hash, 60));
+            (crate::text::printable(&hello.version, 60), crate::text::printable(&hello.hash, 60));
         self.emit(Event::Connected {
             slot,
             node: self.seats[slot].name.clone(),

@@ -1,14 +1,13 @@
 //! A job from start to end: nodes are reached, the scene is looked at, tiles are planned, rendered, stitched.
 //!
 //! [`run`] owns everything. One thread per slot talks to its Blender (`slot`), one loop takes what they report
-//! and gives orders; it feeds the scheduler in [`crate::dispatch`] and records in [`crate::state`].
+//! and gives orders; it feeds the scheduler in [`crate::schedule`] and records in [`crate::state`].
 
 mod arrival;
 mod conclude;
 mod control;
 mod decide;
 mod farewell;
-mod format;
 mod identify;
 mod lessons;
 mod losses;
@@ -34,6 +33,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::error::{Error, Result};
 use crate::events::{Event, Sink};
+use crate::formats::Format;
 use crate::frames::Frames;
 use crate::geometry::Rect;
 use crate::job::Request;
@@ -45,7 +45,6 @@ use crate::stitch::{Compression, Part};
 
 use proving::Restart;
 
-pub use format::Format;
 pub use roster::Roster;
 
 /// How the files of a job's pictures are called, where there may be several.

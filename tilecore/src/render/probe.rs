@@ -4,8 +4,8 @@
 //! builds the scene, then patches of next to nothing for the fixed cost, then some of substance for the rate; only where
 //! the picture will take long are more patches worth their time, to map its cost.
 
+use crate::cost::CostMap;
 use crate::geometry::{Frame, Rect};
-use crate::plan::CostMap;
 
 /// Side of a patch for the fixed cost, pixels.
 const TINY: u32 = 4;

@@ -11,15 +11,16 @@ use super::seat::Stage;
 use super::slot::{FinishOrder, FinishedFile, Order, Report, Tile};
 use super::work::{self, Canvas, Work};
 use super::{arrival, work::grown_within};
-use crate::blender::{Facts, Picture, TileFormat};
-use crate::dispatch::{Input, Piece};
+use crate::blender::{Facts, Picture};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::Event;
+use crate::formats::TileFormat;
 use crate::geometry::{Frame, Grid, Rect};
 use crate::node::Place;
 use crate::proof::compare::{Written, compare};
 use crate::proof::reference::{self, Asked, Small};
 use crate::proof::{Cache, Finding, Mode, Verdict};
+use crate::schedule::{Input, Piece};
 use crate::state::{Record, now};
 use crate::stitch::Part;
 use crate::sync::{Hashes, InputPath, Stamp};
@@ -122,7 +123,7 @@ impl Control<'_, '_> {
         if !idle || self.options.proof != Mode::Auto || self.draining() {
             return Ok(());
         }
-        let Some(left) = self.dispatch.as_ref().and_then(|d| d.eta(self.clock())) else { return Ok(()) };
+        let Some(left) = self.scheduler.as_ref().and_then(|d| d.eta(self.clock())) else { return Ok(()) };
         let ready = |s: &&super::seat::Seat| s.stage == Stage::Ready;
         let slowest =
             |of: fn(&super::seat::Seat) -> f64| self.seats.iter().filter(ready).map(of).fold(0.0, f64::max);

@@ -106,7 +106,7 @@ impl Control<'_, '_> {
             self.emit(Event::Warning { text });
         }
         for text in std::mem::take(&mut self.meeting.lacked) {
-            let text = crate::blender::printable(&text, 300);
+            let text = crate::text::printable(&text, 300);
             self.emit(Event::Warning {
                 text: format!("The colour configuration lacks something that the scene wants. {text}"),
             });

@@ -9,10 +9,10 @@ use super::control::Control;
 use super::roster::Change;
 use super::seat::{Seat, Stage};
 use super::slot::{Order, Slot};
-use crate::dispatch::{Input, SlotId};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::node::{Node, Place};
+use crate::schedule::{Input, SlotId};
 
 impl Control<'_, '_> {
     /// One thread per slot of all nodes.
@@ -115,7 +115,7 @@ impl Control<'_, '_> {
     /// Carries out what was asked of the members meanwhile.
     pub(super) fn change_members(&mut self) -> Result<()> {
         let mut changes = Vec::new();
-        if self.dispatch.is_some() {
+        if self.scheduler.is_some() {
             changes.append(&mut self.deferred);
         }
         changes.extend(std::iter::from_fn(|| self.options.roster.next()));
@@ -123,7 +123,8 @@ impl Control<'_, '_> {
             match change {
                 // A node elsewhere may be added only when it is known which files it would get.
                 other
-                    if self.dispatch.is_none() && !matches!(&other, Change::Add(_) if !self.meeting.here) =>
+                    if self.scheduler.is_none()
+                        && !matches!(&other, Change::Add(_) if !self.meeting.here) =>
                 {
                     self.deferred.push(other);
                 }
@@ -167,7 +168,7 @@ impl Control<'_, '_> {
         Ok(())
     }
 
-    /// Tells the dispatcher about every slot of a node, or of all.
+    /// Tells the scheduler about every slot of a node, or of all.
     fn each_of(&mut self, name: Option<&str>, what: &str, input: fn(SlotId) -> Input) -> Result<()> {
         let is_it = |seat: &Seat| {
             seat.stage != Stage::Off

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::format::Format;
 use super::output;
-use crate::blender::{Picture, TileFormat};
+use crate::blender::Picture;
 use crate::error::{Error, IoContext, Result};
+use crate::formats::{Format, TileFormat};
 
 /// How far a shot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Shot {
     /// What it is, for people.
     pub(super) fn words(&self) -> String {
         let camera = self.shown.as_ref().map_or_else(String::new, |c| format!(" through {c}"));
-        crate::blender::printable(&format!("frame {} of {}{camera}", self.frame, self.scene), 200)
+        crate::text::printable(&format!("frame {} of {}{camera}", self.frame, self.scene), 200)
     }
 }
 

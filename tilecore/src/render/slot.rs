@@ -15,12 +15,12 @@ use serde_json::Value;
 use super::session::{End, Session};
 use super::work::Canvas;
 use crate::blender::{Effective, Facts, Hello, Opened, Picture, Spooled, TileDone, Worker};
-use crate::dispatch::Piece;
 use crate::error::{Error, Kind, Result};
 use crate::geometry::{Frame, Overlap, Rect};
 use crate::node::{Node, Place};
 use crate::proof::compare::Written;
 use crate::proof::reference::Asked;
+use crate::schedule::Piece;
 use crate::sync::{Colour, Inputs, Roots, Survey};
 
 /// A shell that takes longer than this to start waits in a queue.

@@ -8,11 +8,11 @@ use super::seat::Stage;
 use super::slot::{Order, Report, Tile};
 use super::work::{Work, grown_within, name_of};
 use crate::blender::Picture;
-use crate::dispatch::{Input, Piece};
 use crate::error::{Error, IoContext, Result};
 use crate::events::Event;
 use crate::geometry::Rect;
 use crate::proof::Mode;
+use crate::schedule::{Input, Piece};
 use crate::state::TileRecord;
 use crate::stitch::Part;
 
@@ -89,15 +89,20 @@ impl Control<'_, '_> {
         let Some(slot) = self.checker(&by) else { return Ok(false) };
         let Some(first) = self.render_spot(slot, spot, 0)? else { return Ok(false) };
         let scratch = self.proof_folder();
-        let differs =
-            crate::verify::differences(format, &parts, std::slice::from_ref(&first), spot.rect, &scratch)?;
+        let differs = crate::proof::places::differences(
+            format,
+            &parts,
+            std::slice::from_ref(&first),
+            spot.rect,
+            &scratch,
+        )?;
         let count = differs.iter().filter(|d| **d).count();
         if count == 0 {
             return Ok(true);
         }
         // A pixel that Blender does not repeat is no fault of the tiles.
         let Some(second) = self.render_spot(slot, spot, 1)? else { return Ok(false) };
-        let varies = crate::verify::differences(format, &[first], &[second], spot.rect, &scratch)?;
+        let varies = crate::proof::places::differences(format, &[first], &[second], spot.rect, &scratch)?;
         if differs.iter().zip(&varies).all(|(d, v)| !d || *v)
             || varies.iter().filter(|v| **v).count() >= count
         {

@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::shot::{Shot, Stage};
 use super::slot::Tile;
-use crate::blender::{Picture, TileFormat};
-use crate::dispatch::{Piece, SlotId};
+use crate::blender::Picture;
+use crate::formats::TileFormat;
 use crate::geometry::{Frame, Overlap, Rect, uncovered};
 use crate::job::Identity;
+use crate::schedule::{Piece, SlotId};
 use crate::state::{History, TileRecord, WorkDir};
 use crate::stitch::Part;
 use crate::stitch::preview::Live;
@@ -208,7 +209,7 @@ impl Work {
 pub(super) fn spool_of(identity: &Identity, work_dir: &Path) -> String {
     let place = std::path::absolute(work_dir).unwrap_or_else(|_| work_dir.to_owned());
     let place = Sha256::digest(place.as_os_str().as_encoded_bytes());
-    format!("{}-{}", identity.id(), crate::blender::hex(&place[..8]))
+    format!("{}-{}", identity.id(), crate::hash::hex(&place[..8]))
 }
 
 /// What a piece is called in a node's spool.

@@ -1,7 +1,8 @@
 //! Where the nodes' time went: shares, efficiency against the ideal, and why it took longer or shorter than planned.
 
-use super::escape::{duration, percent};
+use super::escape::percent;
 use super::{NodeReport, ReportData, SpanKind};
+use crate::text::duration;
 
 /// What one node did, seconds.
 #[derive(Clone, Debug, Default, PartialEq)]

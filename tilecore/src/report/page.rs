@@ -7,9 +7,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::account::Account;
-use super::escape::{Text, date, duration, percent};
+use super::escape::{Text, date, percent};
 use super::{Outcome, ReportData, picture, tables, timeline};
 use crate::heatmap::HeatMap;
+use crate::text::duration;
 
 const CSS: &str = include_str!("report.css");
 const JS: &str = include_str!("report.js");

@@ -8,9 +8,10 @@ use std::path::Path;
 use base64::Engine as _;
 
 use super::ReportData;
-use super::escape::{Text, duration};
+use super::escape::Text;
 use crate::error::Result;
 use crate::heatmap::{Canvas, HeatMap, Palette, Scale, Style};
+use crate::text::duration;
 
 /// Largest side of the embedded pictures, pixels.
 const LARGEST: u32 = 1280;

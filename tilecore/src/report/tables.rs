@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::account::Account;
-use super::escape::{Text, duration, percent};
+use super::escape::{Text, percent};
 use super::{NodeReport, ReportData};
 use crate::heatmap::HeatMap;
+use crate::text::duration;
 
 /// How many of the slowest blocks are listed.
 const SLOWEST: usize = 12;

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::account::number;
-use super::escape::{Text, duration};
+use super::escape::Text;
 use super::{NodeReport, ReportData, Span, SpanKind};
+use crate::text::duration;
 
 /// Most bars that one row draws; beyond that, neighbours of a kind are drawn as one.
 const BARS: usize = 1500;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::blender::TileFormat;
+use crate::formats::TileFormat;
 use crate::geometry::Frame;
 use crate::job::InputFile;
 
@@ -42,7 +42,7 @@ fn tile(number: u32) -> TileRecord {
         rendered: region,
         file: format!("t{number}.png"),
         bytes: content.len() as u64,
-        sha256: crate::blender::hex(&<sha2::Sha256 as sha2::Digest>::digest(content.as_bytes())),
+        sha256: crate::hash::hex(&<sha2::Sha256 as sha2::Digest>::digest(content.as_bytes())),
         node: "n1".into(),
         seconds: 1.5,
         sync_s: 0.0,

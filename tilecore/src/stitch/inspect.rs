@@ -6,8 +6,8 @@ use super::Part;
 use super::exr::inspect as inspect_exr;
 use super::header::Header;
 use super::tile::Rows;
-use crate::blender::TileFormat;
 use crate::error::Result;
+use crate::formats::TileFormat;
 use crate::geometry::Rect;
 
 /// Rows of a tile that are decoded at a time.

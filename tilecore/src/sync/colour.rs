@@ -9,7 +9,6 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::names::{bytes, normal, path as path_of, shown};
 use super::{Hashes, InputPath, Inputs};
@@ -54,7 +53,7 @@ impl Colour {
 
     fn built_in(uri: &str) -> Self {
         let variables = set(VARIABLES.iter().map(|name| (*name).to_owned()));
-        let sha256 = hex(format!("built in {uri}\n").as_bytes());
+        let sha256 = crate::hash::of_bytes(format!("built in {uri}\n"));
         Self { sha256, inputs: Inputs::default(), built_in: Some(uri.to_owned()), variables }
     }
 
@@ -82,7 +81,7 @@ impl Colour {
             text.extend_from_slice(format!("variable {name}={value}\n").as_bytes());
         }
         Ok(Self {
-            sha256: hex(&text),
+            sha256: crate::hash::of_bytes(&text),
             inputs: Inputs { files, ..Inputs::default() },
             built_in: None,
             variables,
@@ -103,10 +102,6 @@ impl Colour {
 /// What is set of these variables.
 fn set(names: impl Iterator<Item = String>) -> Vec<(String, String)> {
     names.filter_map(|name| Some((name.clone(), std::env::var(&name).ok()?))).collect()
-}
-
-fn hex(text: &[u8]) -> String {
-    crate::blender::hex(&Sha256::digest(text))
 }
 
 fn unreadable(path: &Path, why: &str) -> Error {

@@ -227,7 +227,7 @@ fn hash(path: &Path, done: &AtomicU64, stop: &AtomicBool) -> Result<Hashed> {
         if Stamp::from(&file.metadata()?) != stamp {
             return Err(std::io::Error::other("it changes while it is read"));
         }
-        Ok(Hashed { stamp, sha256: crate::blender::hex(&sha.finalize()) })
+        Ok(Hashed { stamp, sha256: crate::hash::hex(&sha.finalize()) })
     };
     read().map_err(|e| unreadable(path, &e))
 }

@@ -77,7 +77,7 @@ pub(super) struct Inside {
 impl Listing {
     /// What refers to files that the worker could not name, each in words.
     pub(super) fn unknown(&self) -> Vec<String> {
-        self.unknown.iter().map(|text| crate::blender::printable(text, 300)).collect()
+        self.unknown.iter().map(|text| crate::text::printable(text, 300)).collect()
     }
 
     /// The references, and what a person should know about them.
@@ -100,7 +100,7 @@ impl Listing {
                 None => None,
             };
             Ok(Reference {
-                what: crate::blender::printable(&entry.what, 200),
+                what: crate::text::printable(&entry.what, 200),
                 blend,
                 raw: from_wire(&entry.path)?,
                 need: entry.need,
@@ -109,7 +109,7 @@ impl Listing {
                 inside,
             })
         });
-        let notes = self.notes.iter().take(20).map(|n| crate::blender::printable(n, 500)).collect();
+        let notes = self.notes.iter().take(20).map(|n| crate::text::printable(n, 500)).collect();
         Ok((references.collect::<Result<_>>()?, notes))
     }
 }

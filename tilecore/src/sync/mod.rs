@@ -34,11 +34,6 @@ pub use texture_cache::TextureFolder;
 use crate::blender::Worker;
 use crate::error::{Error, Result, reason};
 
-/// SHA-256 of a file's content, lower-case hexadecimal.
-pub fn sha256_of(path: &Path) -> Result<String> {
-    Ok(InputPath::of(path)?.sha256)
-}
-
 /// One file here that the nodes need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputPath {
@@ -153,7 +148,7 @@ impl Inputs {
                 hash.update(other.as_bytes());
             }
         }
-        crate::blender::hex(&hash.finalize())
+        crate::hash::hex(&hash.finalize())
     }
 
     /// The worker's request to lay them out and open the .blend.

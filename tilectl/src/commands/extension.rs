@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use tilecore::blender::printable;
 use tilecore::error::IoContext;
+use tilecore::text::printable;
 use tilecore::{Error, Result};
 
 use crate::cli::{ExtensionBuild, ExtensionCommand, ExtensionInto};

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tilecore::cost::Tiling;
 use tilecore::geometry::{MAX_SIDE, Rect};
 use tilecore::heatmap::{HeatMap, Palette, Scale, Style};
 use tilecore::hindsight;
 use tilecore::job::{Cameras, Request};
-use tilecore::plan::Tiling;
 use tilecore::render::{self, Cancel, Options};
 use tilecore::state::History;
 use tilecore::{Error, Result};

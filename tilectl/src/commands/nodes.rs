@@ -9,12 +9,13 @@ use tilecore::config::{self, Change, Config};
 use tilecore::node::{NodeSpec, Place};
 use tilecore::render::Cancel;
 use tilecore::state::Errand;
+use tilecore::text::duration;
 use tilecore::{Error, Result};
 
 use crate::cli;
 use crate::farm::Farm;
 use crate::fault::sentence;
-use crate::show::{bytes, duration};
+use crate::show::bytes;
 
 /// A render looks for errands several times a second.
 const TAKEN: Duration = Duration::from_secs(10);

@@ -71,7 +71,7 @@ pub(crate) fn parsed(job: &Job) -> Result<Box<cli::Render>> {
             let text = e.to_string();
             let first =
                 text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
-            let first = tilecore::blender::printable(first, 300);
+            let first = tilecore::text::printable(first, 300);
             Err(Error::input(format!("these are no flags of a render: {first}"))
                 .remedy("Add what would follow `tilectl render`; its --help lists the flags."))
         }
@@ -87,9 +87,9 @@ fn list(args: &cli::QueueList) -> Result<()> {
         return Ok(());
     }
     for job in &jobs {
-        let words = tilecore::blender::printable(&job.words.join(" "), 300);
+        let words = tilecore::text::printable(&job.words.join(" "), 300);
         let why = match &job.stage {
-            Stage::Failed(reason) => format!("\n      {}", tilecore::blender::printable(reason, 500)),
+            Stage::Failed(reason) => format!("\n      {}", tilecore::text::printable(reason, 500)),
             _ => String::new(),
         };
         println!("{:4}  {:9}  {:4}  {words}{why}", job.id, state(job, running), job.priority);
@@ -110,5 +110,5 @@ fn state(job: &Job, running: Option<u64>) -> &'static str {
 /// What a job is called in messages.
 pub(crate) fn name(job: &Job) -> String {
     let file = job.words.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
-    tilecore::blender::printable(&format!("job {} ({})", job.id, file.to_string_lossy()), 200)
+    tilecore::text::printable(&format!("job {} ({})", job.id, file.to_string_lossy()), 200)
 }

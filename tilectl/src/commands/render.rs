@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use tilecore::Result;
-use tilecore::blender::TileFormat;
 use tilecore::config::Defaults;
+use tilecore::cost::Tiling;
+use tilecore::formats::TileFormat;
 use tilecore::frames::Frames;
 use tilecore::job::{Cameras, Request};
-use tilecore::plan::Tiling;
 use tilecore::render::{self, Cancel, Options, Outcome, Roster};
 
 use crate::farm::Farm;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tilecore::Result;
+use tilecore::text::duration;
 
 use crate::cli;
 use crate::say;
-use crate::show::{Countdown, duration};
+use crate::show::Countdown;
 use crate::standing::{Stage, Standing, Watched};
 
 /// How often the state file is looked at.

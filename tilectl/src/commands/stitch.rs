@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tilecore::blender::TileFormat;
+use tilecore::formats::TileFormat;
 use tilecore::geometry::Frame;
 use tilecore::state::History;
 use tilecore::stitch::{self, ExrOptions, Holes, Part, PngOptions, Summary, loose};

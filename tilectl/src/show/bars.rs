@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tilecore::events::Event;
+use tilecore::text::duration;
 
-use super::{Countdown, Show, bytes, duration, lines, screen};
+use super::{Countdown, Show, bytes, lines, screen};
 
 pub(crate) struct Bars {
     verbose: bool,

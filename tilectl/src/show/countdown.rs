@@ -99,7 +99,7 @@ mod tests {
         (58.0, 0.0),
     ];
 
-    /// The predictions between the recorded ones are as the last: that is how the dispatcher's come.
+    /// The predictions between the recorded ones are as the last: that is how the scheduler's come.
     fn shown(recorded: &[(f64, f64)]) -> Vec<(f64, f64)> {
         let mut countdown = Countdown::default();
         let (first, last) = (recorded[0].0, recorded[recorded.len() - 1].0);

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use tilecore::events::Event;
+use tilecore::text::duration;
 
-use super::{Countdown, Show, bytes, duration};
+use super::{Countdown, Show, bytes};
 use crate::say;
 
 pub(crate) struct Lines {

@@ -61,19 +61,6 @@ fn finished(tiles: usize, pictures: usize, of: usize) -> String {
     }
 }
 
-/// Seconds as people say them.
-pub(crate) fn duration(seconds: f64) -> String {
-    let s = seconds.max(0.0);
-    if s < 99.5 {
-        return if s < 9.95 { format!("{s:.1} s") } else { format!("{s:.0} s") };
-    }
-    let minutes = (s / 60.0).round() as u64;
-    match minutes {
-        0..100 => format!("{minutes} min"),
-        _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
-    }
-}
-
 /// Bytes as people say them.
 pub(crate) fn bytes(n: u64) -> String {
     let mut value = n as f64;
@@ -92,7 +79,7 @@ pub(crate) fn bytes(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, duration};
+    use super::bytes;
 
     #[test]
     fn sizes_read_well() {
@@ -107,13 +94,5 @@ mod tests {
         ] {
             assert_eq!(bytes(n), text);
         }
-    }
-
-    #[test]
-    fn durations_read_well() {
-        assert_eq!(duration(0.44), "0.4 s");
-        assert_eq!(duration(9.96), "10 s");
-        assert_eq!(duration(100.0), "2 min");
-        assert_eq!(duration(6000.0), "1 h 40 min");
     }
 }

@@ -13,8 +13,8 @@ use super::advice;
 use super::options::SshOptions;
 use super::target::Target;
 use super::wire::Wire;
-use crate::blender::printable;
 use crate::error::{Error, Result, reason};
+use crate::text::printable;
 
 /// How much standard error is kept for messages, bytes.
 const KEPT: usize = 4096;

@@ -1,8 +1,33 @@
-//! The picture's file formats, by Blender's names and by file name extension.
+//! File formats: of tiles, of pictures by Blender's names and by extension, and movies, which are refused.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+/// Names that only movies have.
+const MOVIES: [&str; 11] = ["mp4", "mov", "avi", "mkv", "webm", "ogv", "mpg", "mpeg", "m4v", "flv", "gif"];
+
+/// The two kinds of tile file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TileFormat {
+    /// 8- or 16-bit PNG, stitched as it is.
+    Png,
+    /// 32-bit multilayer `OpenEXR`, stitched and then finished in Blender.
+    Exr,
+}
+
+impl TileFormat {
+    /// File name extension.
+    pub fn extension(self) -> &'static str {
+        match self {
+            TileFormat::Png => "png",
+            TileFormat::Exr => "exr",
+        }
+    }
+}
 
 /// A format that Blender writes a still picture in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +86,7 @@ impl Format {
     }
 
     /// Whether a file of this format may begin with `head`, its first twelve bytes.
-    pub(super) fn begins(self, head: &[u8]) -> bool {
+    pub(crate) fn begins(self, head: &[u8]) -> bool {
         match self {
             Format::Png => head.starts_with(b"\x89PNG\r\n\x1a\n"),
             Format::Jpeg => head.starts_with(b"\xff\xd8\xff"),
@@ -95,8 +120,8 @@ impl std::str::FromStr for Format {
             "TGA" => "TARGA",
             other => other,
         };
-        if crate::naming::is_movie(text) || ["FFMPEG", "AVI_JPEG", "AVI_RAW"].contains(&name) {
-            return Err(crate::naming::movie(&format!("{text} is a movie format")));
+        if is_movie(text) || ["FFMPEG", "AVI_JPEG", "AVI_RAW"].contains(&name) {
+            return Err(movie(&format!("{text} is a movie format")));
         }
         Self::named(name).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|f| f.1).collect();
@@ -104,6 +129,33 @@ impl std::str::FromStr for Format {
                 .remedy(format!("Choose one of {}.", names.join(", ")))
         })
     }
+}
+
+/// Says how to come to a movie, if that is what the file is called.
+///
+/// # Errors
+/// Then.
+pub fn refuse_movie(path: &Path) -> Result<()> {
+    match extension(path) {
+        Some(e) if is_movie(&e) => Err(movie(&format!("{e} is a movie"))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether only movies have this extension.
+fn is_movie(extension: &str) -> bool {
+    MOVIES.contains(&extension.to_ascii_lowercase().as_str())
+}
+
+/// Movies are not rendered in parts; what to do instead.
+pub(crate) fn movie(what: &str) -> Error {
+    Error::input(format!("{what}, and a movie cannot be put together from frames of several machines"))
+        .remedy("Render frames (--format png or exr) and encode them afterwards, for example with ffmpeg -i shot_%04d.png shot.mp4.")
+}
+
+/// The extension of a file name.
+pub(crate) fn extension(path: &Path) -> Option<String> {
+    path.extension().map(|e| e.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

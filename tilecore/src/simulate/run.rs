@@ -3,18 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use super::World;
 use super::node::Fault;
-use super::{Chance, World};
-use crate::dispatch::{Action, Dispatch, Input, Options, Piece, SlotId};
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::random::SplitMix64;
+use crate::schedule::{Action, Input, Options, Piece, Scheduler, SlotId, Start};
 
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub enum End {
     /// Every pixel is stored, or it was drained.
     Complete,
-    /// The dispatcher gave the job up.
+    /// The scheduler gave the job up.
     Failed(Error),
     /// Nothing more would ever happen, or the limit was reached.
     Stuck,
@@ -33,7 +33,7 @@ pub struct Outcome {
     pub rendered: Vec<(SlotId, Piece, f64, f64)>,
     /// Seconds spent on what was not needed in the end.
     pub wasted_s: f64,
-    /// Rules the dispatcher broke; always empty.
+    /// Rules the scheduler broke; always empty.
     pub violations: Vec<String>,
 }
 
@@ -95,7 +95,7 @@ struct Live {
     /// Things made for an earlier connection no longer happen.
     epoch: u32,
     up: bool,
-    /// The dispatcher was told that it is up, and not yet that it no longer is.
+    /// The scheduler was told that it is up, and not yet that it no longer is.
     believed: bool,
     retired: bool,
     busy: Option<(Piece, f64)>,
@@ -107,7 +107,7 @@ struct Live {
 
 struct Run<'a> {
     world: &'a World,
-    chance: Chance,
+    chance: SplitMix64,
     queue: BinaryHeap<Timed>,
     made: u64,
     live: Vec<Live>,
@@ -116,11 +116,11 @@ struct Run<'a> {
     out: Outcome,
 }
 
-/// Runs a plan in a world. Slots of the world beyond the plan's join when their time has come.
-pub fn run(world: &World, plan: &Plan, options: Options, seed: u64) -> Outcome {
+/// Runs a job in a world. Slots of the world beyond those of the start join when their time has come.
+pub fn run(world: &World, start: &Start<'_>, options: Options, seed: u64) -> Outcome {
     let mut run = Run {
         world,
-        chance: Chance::new(seed),
+        chance: SplitMix64::new(seed),
         queue: BinaryHeap::new(),
         made: 0,
         live: vec![Live::default(); world.nodes.len()],
@@ -135,14 +135,14 @@ pub fn run(world: &World, plan: &Plan, options: Options, seed: u64) -> Outcome {
             violations: Vec::new(),
         },
     };
-    run.set_up(plan);
-    let mut dispatch = Dispatch::new(plan, options);
-    run.go(&mut dispatch, plan.nodes.len());
+    run.set_up(start);
+    let mut scheduler = Scheduler::new(start, options);
+    run.go(&mut scheduler, start.slots.len());
     run.sum_up()
 }
 
 impl Run<'_> {
-    fn set_up(&mut self, plan: &Plan) {
+    fn set_up(&mut self, start: &Start<'_>) {
         for (slot, node) in self.world.nodes.iter().enumerate() {
             for fault in &node.faults {
                 match *fault {
@@ -151,8 +151,8 @@ impl Run<'_> {
                     Fault::Speed { .. } => {}
                 }
             }
-            match plan.nodes.get(slot) {
-                Some(planned) if planned.left_out.is_some() => {}
+            match start.slots.get(slot) {
+                Some(slot) if slot.reserve => {}
                 Some(_) => self.at(node.joins_at, Event::Connect(slot, 0)),
                 None => self.at(node.joins_at, Event::Join(slot)),
             }
@@ -171,13 +171,13 @@ impl Run<'_> {
         }
     }
 
-    fn go(&mut self, dispatch: &mut Dispatch, planned: usize) {
+    fn go(&mut self, scheduler: &mut Scheduler, planned: usize) {
         let mut joined = planned;
         while let Some(Timed(Reverse((bits, _)), event)) = self.queue.pop() {
             let now = f64::from_bits(bits);
             let Some(input) = self.happen(now, event, &mut joined) else { continue };
             self.out.seconds = now;
-            for action in dispatch.on(now, input.clone()) {
+            for action in scheduler.on(now, input.clone()) {
                 if self.act(now, action) {
                     return;
                 }
@@ -185,7 +185,7 @@ impl Run<'_> {
         }
     }
 
-    /// Lets it happen; returns what the dispatcher hears of it.
+    /// Lets it happen; returns what the scheduler hears of it.
     fn happen(&mut self, now: f64, event: Event, joined: &mut usize) -> Option<Input> {
         match event {
             Event::Tick => {

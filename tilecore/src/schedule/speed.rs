@@ -4,7 +4,7 @@
 //! filter (R. E. Kalman 1960): a large piece says something about the rate, a small one about the fixed cost, and what is
 //! left over is the region's, as far as the map is less certain than the slot.
 
-use crate::plan::NodeModel;
+use crate::cost::NodeModel;
 
 /// Variance of the logarithm of a rate of which nothing is known, not even the order of magnitude.
 const UNKNOWN: f64 = 100.0;
@@ -112,12 +112,12 @@ impl Speed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::sim::Chance;
+    use crate::random::SplitMix64;
 
     fn taught(known: bool, rate: f64, fixed: f64, costs: &[f64]) -> NodeModel {
         let mut model = NodeModel { rate: 100.0, known, fixed_s: 0.1, ..NodeModel::unknown("a") };
         let mut speed = Speed::new(known);
-        let mut chance = Chance::new(5);
+        let mut chance = SplitMix64::new(5);
         for cost in costs {
             let seconds = (fixed + cost / rate) * chance.factor(0.03);
             speed.learn(&mut model, *cost, seconds, 0.01, 0.0);

@@ -1,17 +1,18 @@
-//! The rules of dispatch, one by one.
+//! The rules of the scheduler, one by one.
 
 use super::*;
+use crate::cost::{NodeModel, Tiling, Work};
 use crate::error::Error;
 use crate::geometry::{Frame, uncovered};
-use crate::plan::{NodeModel, Tiling, Work, plan};
+use crate::plan::plan;
 
-fn job(tiles: u32, slots: usize) -> (Dispatch, Frame) {
+fn job(tiles: u32, slots: usize) -> (Scheduler, Frame) {
     let frame = Frame::new(64, 64).unwrap();
     let work = Work { tiling: Tiling::Count(tiles), ..Work::whole(frame) };
     let models: Vec<NodeModel> = (0..slots)
         .map(|i| NodeModel { rate: 100.0, known: true, ..NodeModel::unknown(format!("n{i}")) })
         .collect();
-    (Dispatch::new(&plan(work, &models).unwrap(), Options::default()), frame)
+    (Scheduler::new(&plan(work, &models).unwrap().start(), Options::default()), frame)
 }
 
 fn renders(actions: &[Action]) -> Vec<(SlotId, Piece)> {
@@ -128,7 +129,7 @@ fn a_slot_that_joins_takes_part() {
 #[test]
 fn nothing_to_do_is_complete_at_once() {
     let work = Work { pictures: Vec::new(), ..Work::whole(Frame::new(1, 1).unwrap()) };
-    let mut d = Dispatch::new(&plan(work, &[NodeModel::unknown("a")]).unwrap(), Options::default());
+    let mut d = Scheduler::new(&plan(work, &[NodeModel::unknown("a")]).unwrap().start(), Options::default());
     assert!(complete(&d.on(0.0, Input::Tick)));
 }
 

@@ -5,12 +5,12 @@
 //! sensible; the better the costs are known, the fewer tiles that takes.
 
 use super::fair;
-use super::machine::{Dispatch, Phase};
 use super::pace::Running;
 use super::parts::PartId;
+use super::scheduler::{Phase, Scheduler};
 use super::slot::Slot;
 use super::{Action, Piece, SlotId};
-use crate::plan::{MinSide, cut};
+use crate::cost::{MinSide, cut};
 
 /// Share of a tile's time that may go into what is not its own pixels, for the smallest tiles of all.
 pub const MOST_OVERHEAD: f64 = 0.2;
@@ -24,7 +24,7 @@ const NEAR: f64 = 1.3;
 /// From this variance of the map on, tiles are cut where most is left, not where least is left over.
 const SPREAD_OUT: f64 = 0.04;
 
-impl Dispatch {
+impl Scheduler {
     /// Gives idle slots what waits, the fastest first.
     pub(super) fn hand_out(&mut self, now: f64, actions: &mut Vec<Action>) {
         if self.phase != Phase::Handing || self.pool.is_empty() {

@@ -1,5 +1,7 @@
 //! How long to wait before a slot is tried again: doubling, with jitter that is the same in every run.
 
+use crate::random::SplitMix64;
+
 /// First wait, seconds.
 const FIRST: f64 = 1.0;
 /// Longest wait, seconds.
@@ -10,16 +12,9 @@ const LONGEST: f64 = 60.0;
 /// The jitter keeps slots that were lost together from coming back together, and depends on nothing but the seed.
 pub(super) fn delay(seed: u64, slot: usize, losses: u32) -> f64 {
     let doubled = FIRST * f64::from(1u32 << losses.saturating_sub(1).min(16));
-    let jitter = unit(seed ^ (slot as u64).wrapping_mul(0x9E37_79B9) ^ (u64::from(losses) << 40));
+    let seed = seed ^ (slot as u64).wrapping_mul(0x9E37_79B9) ^ (u64::from(losses) << 40);
+    let jitter = SplitMix64::new(seed).unit();
     doubled.min(LONGEST) * (0.75 + 0.5 * jitter)
-}
-
-/// A number from 0 to 1 that looks random: the finisher of `SplitMix64` (Steele, Lea, Flood 2014).
-fn unit(seed: u64) -> f64 {
-    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

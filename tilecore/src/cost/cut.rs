@@ -1,7 +1,7 @@
 //! Cutting a region where the cost says: k-d style, at whole pixels, always across the longer side.
 
+use super::CostMap;
 use crate::geometry::Rect;
-use crate::plan::CostMap;
 
 /// The smallest tile worth making, pixels on a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,9 @@ pub fn cut(map: &CostMap, region: Rect, share: f64, min: MinSide) -> Option<(Rec
 
 #[cfg(test)]
 mod tests {
+    use super::super::Cells;
     use super::*;
     use crate::geometry::{Frame, uncovered};
-    use crate::plan::Cells;
     use proptest::prelude::*;
 
     fn gradient(width: u32, height: u32) -> CostMap {

@@ -1,6 +1,6 @@
 //! A simulated slot: what it really does, and what befalls it.
 
-use crate::plan::NodeModel;
+use crate::cost::NodeModel;
 
 /// What befalls a slot.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,8 +1,8 @@
 //! The cost maps of the job's pictures, corrected by what every finished piece really cost.
 
 use super::speed::Lesson;
+use crate::cost::{CostMap, Work};
 use crate::geometry::{Overlap, Rect};
-use crate::plan::{CostMap, Work};
 
 /// Cells along the longer side in which corrections are kept.
 const CELLS: u32 = 24;

@@ -1,4 +1,4 @@
-//! The state machine itself: all scheduling state, and what every input means.
+//! The scheduler itself: all scheduling state, and what every input means.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use super::parts::{Ledger, PartId};
 use super::pool::Pool;
 use super::slot::{Slot, State};
 use super::terrain::Terrain;
-use super::{Action, Input, SlotId};
-use crate::plan::{CostMap, NodeModel, Plan, Tiling, fill};
+use super::{Action, Input, Piece, SlotId};
+use crate::cost::{CostMap, NodeModel, Tiling, Work, fill};
 
 /// Bounds, and the seed of everything that looks random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,28 @@ impl Default for Options {
     fn default() -> Self {
         Self { attempts: 3, troubles: 6, steal: true, seed: 0 }
     }
+}
+
+/// What a scheduler starts from.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    /// What is to be rendered.
+    pub work: &'a Work,
+    /// The slots, in the order of their [`SlotId`]s.
+    pub slots: Vec<SlotStart>,
+    /// The tiles of a uniform grid, in the order in which they are handed out; with [`Tiling::Auto`] they are not looked at.
+    pub pieces: &'a [Piece],
+    /// Share of what is not their own pixels that the largest tiles have at most.
+    pub grain: f64,
+}
+
+/// One slot at the start.
+#[derive(Clone, Debug)]
+pub struct SlotStart {
+    /// How it is expected to behave.
+    pub model: NodeModel,
+    /// Whether it is asked only when the others do not suffice.
+    pub reserve: bool,
 }
 
 /// How far the job is.
@@ -62,7 +84,7 @@ pub(super) enum Phase {
 
 /// All scheduling state of a running job.
 #[derive(Debug)]
-pub struct Dispatch {
+pub struct Scheduler {
     pub(super) options: Options,
     pub(super) phase: Phase,
     pub(super) slots: Vec<Slot>,
@@ -97,17 +119,17 @@ pub struct Dispatch {
     tiles_done: usize,
 }
 
-impl Dispatch {
-    /// Ready to run a plan; the slots are the plan's, in its order.
-    pub fn new(plan: &Plan, options: Options) -> Self {
-        let models: Vec<NodeModel> = plan.nodes.iter().map(|n| n.model.clone()).collect();
+impl Scheduler {
+    /// Ready to begin.
+    pub fn new(start: &Start<'_>, options: Options) -> Self {
+        let models: Vec<NodeModel> = start.slots.iter().map(|s| s.model.clone()).collect();
         let (models, _) = fill(&models);
-        let bytes_per_pixel = plan.work.bytes_per_pixel;
+        let bytes_per_pixel = start.work.bytes_per_pixel;
         let slots = models
             .into_iter()
-            .zip(&plan.nodes)
-            .map(|(model, node)| {
-                let state = if node.left_out.is_some() {
+            .zip(&start.slots)
+            .map(|(model, slot)| {
+                let state = if slot.reserve {
                     State::Reserve { warm: false }
                 } else {
                     State::Starting { since: 0.0, expected: model.ready_s() }
@@ -115,17 +137,17 @@ impl Dispatch {
                 Slot::new(model, bytes_per_pixel, state)
             })
             .collect();
-        let mut dispatch = Self {
+        let mut scheduler = Self {
             options,
             phase: Phase::Handing,
             slots,
             ledger: Ledger::default(),
             pool: Pool::default(),
-            terrain: Terrain::new(&plan.work),
+            terrain: Terrain::new(start.work),
             bytes_per_pixel,
-            cuts: plan.work.tiling == Tiling::Auto,
-            grain: plan.grain,
-            overlap: plan.work.overlap.0,
+            cuts: start.work.tiling == Tiling::Auto,
+            grain: start.grain,
+            overlap: start.work.overlap.0,
             idle: BTreeSet::new(),
             fresh: Vec::new(),
             reconsider: false,
@@ -142,18 +164,18 @@ impl Dispatch {
             pixels_done: 0,
             tiles_done: 0,
         };
-        if dispatch.cuts {
-            for (picture, todo) in (0u32..).zip(plan.work.pictures.iter().map(|p| &p.todo)) {
+        if scheduler.cuts {
+            for (picture, todo) in (0u32..).zip(start.work.pictures.iter().map(|p| &p.todo)) {
                 for region in todo {
-                    dispatch.add(picture, *region);
+                    scheduler.add(picture, *region);
                 }
             }
         } else {
-            for piece in &plan.pieces {
-                dispatch.add(piece.picture, piece.region);
+            for piece in start.pieces {
+                scheduler.add(piece.picture, piece.region);
             }
         }
-        dispatch
+        scheduler
     }
 
     fn add(&mut self, picture: u32, region: crate::geometry::Rect) {

@@ -1,10 +1,10 @@
 //! Who takes part: slots that join, pause, leave, or stay away until their machine is up again.
 
-use super::machine::Dispatch;
+use super::scheduler::Scheduler;
 use super::slot::{Slot, State};
 use super::{Action, SlotId, backoff};
+use crate::cost::{NodeModel, fill};
 use crate::error::Error;
-use crate::plan::{NodeModel, fill};
 
 /// What the user wants of a slot besides rendering.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Wish {
     Leave,
 }
 
-impl Dispatch {
+impl Scheduler {
     pub(super) fn joined(&mut self, now: f64, model: &NodeModel) {
         let all: Vec<NodeModel> = self.slots.iter().map(|s| s.model.clone()).chain([model.clone()]).collect();
         if let Some(model) = fill(&all).0.pop() {

@@ -3,9 +3,9 @@
 
 use super::fair;
 use super::hand::MOST_OVERHEAD;
-use super::machine::{Dispatch, Phase};
 use super::pace::Running;
 use super::parts::PartId;
+use super::scheduler::{Phase, Scheduler};
 use super::slot::Slot;
 use super::{Action, SlotId};
 
@@ -50,7 +50,7 @@ struct Late {
     overdue: bool,
 }
 
-impl Dispatch {
+impl Scheduler {
     /// What is to be done about slow and stalled slots.
     pub(super) fn look_after(&mut self, now: f64, tick: bool, actions: &mut Vec<Action>) {
         // One slot of very many that has nothing to do is no reason to look at all the others.

@@ -1,11 +1,11 @@
-//! One slot as dispatch sees it: whether it can render, how fast it is believed to be, and what it has been through.
+//! One slot as the scheduler sees it: whether it can render, how fast it is believed to be, and what it has been through.
 
 use super::members::Wish;
 use super::pace::Running;
 use super::parts::PartId;
 use super::speed::{Lesson, Speed};
+use crate::cost::NodeModel;
 use crate::error::Error;
-use crate::plan::NodeModel;
 
 /// Whether it can be given work.
 #[derive(Clone, Debug, PartialEq)]

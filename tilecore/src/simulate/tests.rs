@@ -3,9 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::dispatch::{Options, Piece};
+use crate::cost::{Cells, NodeModel, Picture, Tiling, Work};
 use crate::geometry::{Frame, Rect, uncovered};
-use crate::plan::{Cells, NodeModel, Picture, Plan, Tiling, Work, plan};
+use crate::plan::{Plan, plan};
+use crate::random::SplitMix64;
+use crate::schedule::{Options, Piece};
 
 fn node(i: usize, rate: f64) -> SimNode {
     SimNode::new(NodeModel {
@@ -49,7 +51,7 @@ fn covered_exactly(world: &World, out: &Outcome) -> bool {
 
 /// A map whose cells differ by a factor of up to `steep`.
 fn hilly(frame: Frame, seed: u64, steep: f64) -> CostMap {
-    let mut chance = Chance::new(seed);
+    let mut chance = SplitMix64::new(seed);
     let cost = (0..12 * 8).map(|_| steep.powf(chance.unit()) as f32).collect();
     CostMap::new(Cells { frame, columns: 12, rows: 8, cost }).unwrap()
 }
@@ -60,7 +62,7 @@ fn calm_jobs_end_near_the_ideal() {
     for (rates, steep) in [(vec![9000.0; 4], 1.0), (vec![2000.0, 4000.0, 16_000.0], 4.0)] {
         let world = World::new(hilly(frame, 3, steep), nodes(rates));
         let plan = planned(&world, world.nodes.len(), Tiling::Auto);
-        let out = run(&world, &plan, Options::default(), 1);
+        let out = run(&world, &plan.start(), Options::default(), 1);
         assert!(out.is_complete() && covered_exactly(&world, &out));
         assert!(out.seconds < 1.10 * ideal(&world), "{} of {}", out.seconds, ideal(&world));
     }
@@ -78,7 +80,7 @@ fn a_picture_that_nobody_has_built_yet_is_shared_all_the_same() {
         }
         let plan = planned(&world, world.nodes.len(), Tiling::Auto);
         assert!(plan.nodes.iter().all(|n| n.left_out.is_none()), "{plan}");
-        let out = run(&world, &plan, Options::default(), 1);
+        let out = run(&world, &plan.start(), Options::default(), 1);
         assert!(out.is_complete() && covered_exactly(&world, &out));
         assert!(out.seconds < 1.05 * ideal(&world), "{} of {}", out.seconds, ideal(&world));
     }
@@ -93,7 +95,7 @@ fn a_tile_that_is_likely_rendered_twice_is_planned_once() {
     let plan = planned(&world, 5, Tiling::Size(40, 40));
     assert_eq!(plan.pieces.len(), 2, "{:?}", plan.pieces);
     assert_eq!(plan.nodes.iter().map(|n| n.tiles).sum::<usize>(), 2);
-    assert!(covered_exactly(&world, &run(&world, &plan, Options::default(), 0)));
+    assert!(covered_exactly(&world, &run(&world, &plan.start(), Options::default(), 0)));
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn a_stopped_slot_does_not_hold_the_job_up() {
     let mut world = World::new(hilly(frame, 5, 3.0), nodes([9000.0; 3]));
     world.nodes[1].faults = vec![Fault::Speed { at: 20.0, factor: 0.0 }];
     for tiling in [Tiling::Auto, Tiling::Count(12)] {
-        let out = run(&world, &planned(&world, 3, tiling), Options::default(), 1);
+        let out = run(&world, &planned(&world, 3, tiling).start(), Options::default(), 1);
         assert!(out.is_complete() && covered_exactly(&world, &out));
         assert!(out.seconds < 1.5 * ideal(&world), "{tiling:?}: {} of {}", out.seconds, ideal(&world));
     }
@@ -118,7 +120,7 @@ fn small_tiles_of_a_stopped_slot_are_rendered_elsewhere() {
             node.noise = 0.2;
         }
         world.nodes[1].faults = vec![Fault::Speed { at: 7.0, factor: 0.0 }];
-        let out = run(&world, &planned(&world, 3, Tiling::Count(48)), Options::default(), 1);
+        let out = run(&world, &planned(&world, 3, Tiling::Count(48)).start(), Options::default(), 1);
         assert!(out.is_complete() && covered_exactly(&world, &out));
         assert!(out.seconds < 1.5 * ideal(&world), "{reports}: {} of {}", out.seconds, ideal(&world));
     }
@@ -130,7 +132,7 @@ fn a_slot_that_is_only_slow_to_answer_is_not_given_up() {
     let mut world = World::new(hilly(frame, 5, 3.0), nodes([900.0]));
     // One report in the middle of every tile, and nothing else.
     world.nodes[0].reports = 2;
-    let out = run(&world, &planned(&world, 1, Tiling::Auto), Options::default(), 1);
+    let out = run(&world, &planned(&world, 1, Tiling::Auto).start(), Options::default(), 1);
     assert!(out.is_complete() && out.wasted_s < 1e-6);
 }
 
@@ -139,7 +141,7 @@ fn a_grid_that_was_asked_for_stays_one() {
     let frame = Frame::new(640, 360).unwrap();
     let mut world = World::new(hilly(frame, 5, 9.0), nodes([900.0, 100.0, 300.0]));
     world.nodes[1].faults = vec![Fault::Death { at: 30.0, back_s: None }];
-    let out = run(&world, &planned(&world, 3, Tiling::Count(12)), Options::default(), 1);
+    let out = run(&world, &planned(&world, 3, Tiling::Count(12)).start(), Options::default(), 1);
     assert!(out.is_complete());
     let mut stored: Vec<Rect> = out.stored.iter().map(|s| s.region).collect();
     let mut grid = crate::geometry::Grid::with_count(frame, 12).unwrap().tiles();
@@ -153,7 +155,7 @@ fn what_fails_everywhere_fails_the_job_and_keeps_the_rest() {
     let frame = Frame::new(640, 360).unwrap();
     let mut world = World::new(CostMap::uniform(frame), nodes([5000.0, 5000.0]));
     world.poison = Some(Rect::new(300, 200, 1, 1).unwrap());
-    let out = run(&world, &planned(&world, 2, Tiling::Count(16)), Options::default(), 1);
+    let out = run(&world, &planned(&world, 2, Tiling::Count(16)).start(), Options::default(), 1);
     let End::Failed(error) = &out.end else { panic!("{:?}", out.end) };
     assert!(error.to_string().contains("failed 3 times"), "{error}");
     assert!(!out.stored.is_empty());
@@ -168,7 +170,7 @@ fn a_left_out_slot_is_called_when_the_others_die() {
     let plan = planned(&world, 2, Tiling::Auto);
     assert!(plan.nodes[1].left_out.is_some(), "{plan}");
     world.nodes[0].faults = vec![Fault::Death { at: 5.0, back_s: None }];
-    let out = run(&world, &plan, Options::default(), 1);
+    let out = run(&world, &plan.start(), Options::default(), 1);
     assert!(out.is_complete() && covered_exactly(&world, &out));
     assert!(out.rendered.iter().any(|r| r.0 == 1));
 }
@@ -178,7 +180,7 @@ fn a_sequence_stays_on_its_pictures() {
     let frame = Frame::new(320, 180).unwrap();
     let mut world = World::new(CostMap::uniform(frame), nodes([4000.0; 3]));
     world.truth = vec![(CostMap::uniform(frame), 1.0); 9];
-    let out = run(&world, &planned(&world, 3, Tiling::Auto), Options::default(), 1);
+    let out = run(&world, &planned(&world, 3, Tiling::Auto).start(), Options::default(), 1);
     assert!(out.is_complete() && covered_exactly(&world, &out));
     let mut switches = 0;
     for slot in 0..3 {
@@ -194,7 +196,7 @@ fn odd_sizes_and_single_pixels_finish() {
         let frame = Frame::new(w, h).unwrap();
         let world =
             World { overlap: Overlap(8), ..World::new(CostMap::uniform(frame), nodes([100.0, 900.0])) };
-        let out = run(&world, &planned(&world, 2, Tiling::Auto), Options::default(), 1);
+        let out = run(&world, &planned(&world, 2, Tiling::Auto).start(), Options::default(), 1);
         assert!(out.is_complete() && covered_exactly(&world, &out), "{frame}");
     }
 }
@@ -298,7 +300,7 @@ proptest! {
             let apart = |b: &Piece| a.picture != b.picture || a.region.intersection(b.region).is_none();
             prop_assert!(plan.pieces[..i].iter().all(apart), "planned twice: {a:?}");
         }
-        let out = run(&world, &plan, Options::default(), mess.seed);
+        let out = run(&world, &plan.start(), Options::default(), mess.seed);
         prop_assert!(out.violations.is_empty(), "{:?}", out.violations);
         match &out.end {
             End::Complete => prop_assert!(covered_exactly(&world, &out)),
@@ -312,7 +314,7 @@ proptest! {
     fn runs_repeat(mess in messes()) {
         let (world, plan) = worlds(&mess);
         let limited = World { limit_s: 500.0, ..world };
-        let (a, b) = (run(&limited, &plan, Options::default(), 7), run(&limited, &plan, Options::default(), 7));
+        let (a, b) = (run(&limited, &plan.start(), Options::default(), 7), run(&limited, &plan.start(), Options::default(), 7));
         prop_assert_eq!(a.seconds.to_bits(), b.seconds.to_bits());
         prop_assert_eq!(a.rendered.len(), b.rendered.len());
         prop_assert_eq!(a.stored, b.stored);
@@ -326,7 +328,7 @@ proptest! {
         for node in &mut world.nodes {
             node.faults.clear();
         }
-        let out = run(&world, &plan, Options::default(), 7);
+        let out = run(&world, &plan.start(), Options::default(), 7);
         prop_assert!(out.is_complete(), "{:?}", out.end);
         prop_assert!(out.violations.is_empty(), "{:?}", out.violations);
         for (i, a) in out.stored.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Who renders what, when: a state machine that owns all scheduling state and touches no thread, clock or wire.
 //!
 //! The render loop feeds it [`Input`]s with the time they happened and carries out the [`Action`]s it answers with;
-//! the simulator does the same on a virtual clock. Times are seconds since the job began.
+//! [`simulate`](crate::simulate) does the same on a virtual clock. Times are seconds since the job began.
 //!
 //! The render loop starts every slot whose plan does not leave it out, and reports [`Input::Ready`] or
 //! [`Input::Lost`] for it. After [`Action::Reconnect`] it does so again; after [`Action::Retire`] nothing more is
@@ -12,12 +12,11 @@ mod backoff;
 mod fair;
 mod faults;
 mod hand;
-mod machine;
 mod members;
 mod pace;
 mod parts;
 mod pool;
-pub mod sim;
+mod scheduler;
 mod slot;
 mod speed;
 mod steal;
@@ -26,13 +25,13 @@ mod terrain;
 mod tests;
 
 pub use hand::MOST_OVERHEAD;
-pub use machine::{Dispatch, Options, Progress};
+pub use scheduler::{Options, Progress, Scheduler, SlotStart, Start};
 
 use serde::Serialize;
 
+use crate::cost::NodeModel;
 use crate::error::Error;
 use crate::geometry::Rect;
-use crate::plan::NodeModel;
 
 /// Index of a slot: one Blender on one node.
 pub type SlotId = usize;

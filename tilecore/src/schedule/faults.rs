@@ -1,12 +1,12 @@
 //! What goes wrong and what is done about it: failing pieces, lost slots, slots out for good, and the end of the job.
 
 use super::backoff;
-use super::machine::{Dispatch, Phase};
+use super::scheduler::{Phase, Scheduler};
 use super::slot::{Slot, State};
 use super::{Action, SlotId};
 use crate::error::{Error, Kind};
 
-impl Dispatch {
+impl Scheduler {
     /// A piece failed on a slot that lives on.
     pub(super) fn failed(
         &mut self,

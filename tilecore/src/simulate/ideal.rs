@@ -1,7 +1,7 @@
 //! The time nobody can beat: every slot busy from when it is ready, work cut at will, and everything known before.
 
 use super::World;
-use crate::dispatch::{Input, SlotId};
+use crate::schedule::{Input, SlotId};
 
 /// Seconds in which the regions' pixels could be rendered and delivered at the very earliest.
 ///
