@@ -187,10 +187,10 @@ pub fn report(history: &History, picture: Option<std::path::PathBuf>, warnings: 
                 data.settings.retain(|s| s.0 != "Proof");
                 data.settings.push(("Proof".into(), verdict.sentence()));
             }
-            Record::Stopped { reason, at } => {
+            Record::Stopped { reason, interrupted, at } => {
                 stopped = Some(*at);
-                let asked = reason.starts_with("stopped");
-                data.outcome = if asked { Outcome::Interrupted } else { Outcome::Failed(reason.clone()) };
+                data.outcome =
+                    if *interrupted { Outcome::Interrupted } else { Outcome::Failed(reason.clone()) };
             }
             Record::Done { at, .. } => {
                 data.outcome = Outcome::Done;
@@ -249,7 +249,7 @@ fn nodes(history: &History, began_at: f64) -> Vec<NodeReport> {
                 span(SpanKind::Tile, from, to_s, Some(tile.region), None);
             }
             Record::Failed { reason, region, .. } => {
-                span(SpanKind::Failed, (to_s - 0.1).max(before), to_s, Some(*region), Some(reason.clone()));
+                span(SpanKind::Failed, (to_s - 0.1).max(before), to_s, *region, Some(reason.clone()));
             }
             Record::Lost { reason, .. } => {
                 lost.insert(name.clone(), to_s);

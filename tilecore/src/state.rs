@@ -124,12 +124,12 @@ pub enum Record {
         /// Its file.
         file: String,
     },
-    /// A tile failed.
+    /// A tile failed, or a finish.
     Failed {
         /// Slot's name.
         node: String,
-        /// Its region.
-        region: Rect,
+        /// The tile's region; none for a finish.
+        region: Option<Rect>,
         /// Why.
         reason: String,
         /// When.
@@ -177,6 +177,9 @@ pub enum Record {
     Stopped {
         /// Why.
         reason: String,
+        /// Whether somebody asked for it, and nothing failed.
+        #[serde(default)]
+        interrupted: bool,
         /// When.
         at: f64,
     },

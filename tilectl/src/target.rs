@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tilecore::Result;
 use tilecore::frames::Frames;
 use tilecore::job::{Cameras, Request};
-use tilecore::naming::{self, Pattern};
+use tilecore::naming::Pattern;
 use tilecore::render::Names;
 
 /// Where everything goes.
@@ -30,7 +30,7 @@ impl Target {
         };
         let scenes = request.scenes.len() > 1;
         if let Some(typed) = typed {
-            naming::refuse_movie(typed)?;
+            tilecore::formats::refuse_movie(typed)?;
             let places = typed.to_str().filter(|t| {
                 let name = t.rsplit('/').next().unwrap_or_default();
                 range

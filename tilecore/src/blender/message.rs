@@ -216,8 +216,6 @@ impl SceneBorder {
 pub struct Facts {
     /// The scene's name.
     pub scene: String,
-    /// All scenes of the file.
-    pub scenes: Vec<String>,
     /// The scene's active camera.
     pub camera: Option<String>,
     /// All cameras of the scene.
@@ -246,13 +244,9 @@ pub struct Facts {
     pub path: String,
     /// Output format of the file (`PNG`, `OPEN_EXR` …).
     pub format: String,
-    /// `BW`, `RGB` or `RGBA`.
-    pub color_mode: String,
     /// What the files of its views have before the extension, where there are several.
     #[serde(default)]
     pub views: Vec<String>,
-    /// Bits per channel, as Blender writes it.
-    pub color_depth: String,
     /// What it takes to come out exact.
     pub needs: Needs,
 }

@@ -294,7 +294,7 @@ mod tests {
             let said = concat!(
                 r#"{"event":"hello","protocol":1,"version":"4.2.0","hash":"a51f","cores":8,"devices":{"CPU":["x"]}}"#, "\n",
                 r#"{"id":3,"ok":{"name":"p0-x0-y0-8x8.tile","bytes":12,"sha256":"00ff","seconds":1.5e0,"sync":0.1,"effective":{"scene":"S","camera":null,"frame":1,"resolution":[8,8],"percentage":100,"samples":16,"seed":0,"engine":"CYCLES","device":"CPU"}}}"#, "\n",
-                r#"{"id":7,"ok":{"scene":"S","scenes":["S"],"camera":"C","cameras":["C"],"bound":[[1,"C"]],"engine":"CYCLES","resolution":[8,8],"percentage":100,"frame":1,"frames":[1,9,2],"samples":16,"seed":0,"border":{"crop":true,"min_x":0.1,"max_x":0.9,"min_y":0,"max_y":1},"path":"//","format":"PNG","color_mode":"RGB","color_depth":"8","views":["_L"],"needs":{"tile_format":"exr","reasons":[{"code":"c","text":"t"}],"overlap":8,"pictures":[{"scene":"S"}],"whole":null}}}"#, "\n",
+                r#"{"id":7,"ok":{"scene":"S","camera":"C","cameras":["C"],"bound":[[1,"C"]],"engine":"CYCLES","resolution":[8,8],"percentage":100,"frame":1,"frames":[1,9,2],"samples":16,"seed":0,"border":{"crop":true,"min_x":0.1,"max_x":0.9,"min_y":0,"max_y":1},"path":"//","format":"PNG","views":["_L"],"needs":{"tile_format":"exr","reasons":[{"code":"c","text":"t"}],"overlap":8,"pictures":[{"scene":"S"}],"whole":null}}}"#, "\n",
                 r#"{"event":"progress","id":3,"done":1,"of":96}"#, "\n",
                 r#"{"id":4,"event":"data","of":2,"bytes":5}"#, "\nhello",
                 r#"{"id":5,"error":{"code":"no_space","text":"full \u001b[2J"}}"#, "\n",

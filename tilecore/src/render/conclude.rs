@@ -390,7 +390,9 @@ impl Control<'_, '_> {
         let finish = &mut self.closing.finishes[at];
         finish.by = None;
         finish.tried.push(slot);
-        if !error.is_retryable() || finish.tried.len() >= TRIES {
+        let last = !error.is_retryable() || finish.tried.len() >= TRIES;
+        self.failed(slot, None, error.to_string())?;
+        if last {
             return Err(error);
         }
         Ok(())

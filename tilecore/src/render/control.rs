@@ -22,6 +22,7 @@ use crate::blender::TileDone;
 use crate::cost::NodeModel;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::{Event, Sink};
+use crate::geometry::Rect;
 use crate::heatmap::Style;
 use crate::hindsight;
 use crate::job::Request;
@@ -57,6 +58,8 @@ pub(super) struct Control<'a, 'b> {
     pub(super) scheduler: Option<Scheduler>,
     /// Changes of members that wait for the plan.
     pub(super) deferred: Vec<Change>,
+    /// Regions of pieces that slots have and that are not stored yet.
+    handed: HashMap<u64, Rect>,
     /// File names of stored pieces, to discard them by.
     files: HashMap<u64, String>,
     /// Tiles rendered in this run.
@@ -113,6 +116,7 @@ impl<'a, 'b> Control<'a, 'b> {
             work: None,
             scheduler: None,
             deferred: Vec::new(),
+            handed: HashMap::new(),
             files: HashMap::new(),
             rendered: 0,
             planned: 0,
@@ -162,7 +166,11 @@ impl<'a, 'b> Control<'a, 'b> {
     fn end(mut self, result: Result<Outcome>) -> Result<Outcome> {
         if let (Err(e), Some(work)) = (&result, self.work.as_mut()) {
             // The state file may be what failed; the error that is returned says so already.
-            let _ = work.dir.append(&Record::Stopped { reason: e.to_string(), at: now() });
+            let _ = work.dir.append(&Record::Stopped {
+                reason: e.to_string(),
+                interrupted: e.kind() == Kind::Interrupted,
+                at: now(),
+            });
         }
         if result.is_ok() {
             self.part_ways();
@@ -276,7 +284,7 @@ impl<'a, 'b> Control<'a, 'b> {
         Ok(())
     }
 
-    fn todo(&self) -> Vec<Vec<crate::geometry::Rect>> {
+    fn todo(&self) -> Vec<Vec<Rect>> {
         self.work.as_ref().map(Work::todo).unwrap_or_default()
     }
 
@@ -351,25 +359,37 @@ impl<'a, 'b> Control<'a, 'b> {
                 self.emit(Event::Rendered { slot, tile, seconds });
                 self.built(slot, tile, sync)?;
                 self.free(slot)?;
-                self.feed(Input::Rendered(slot, tile, seconds))
+                self.feed(Input::Rendered(slot, tile))
             }
             Report::Stored(tile, done, seconds) => {
                 self.seats[slot].delivered(done.bytes, seconds);
                 self.stored(slot, &tile, done)
             }
             Report::Cancelled(tile) => {
+                self.handed.remove(&tile);
                 self.emit(Event::Cancelled { slot, tile });
                 self.free(slot)?;
                 self.feed(Input::Cancelled(slot, tile))
             }
             Report::Failed(tile, error) => {
                 let reason = error.to_string();
+                let region = self.handed.remove(&tile);
+                self.failed(slot, region, reason.clone())?;
                 self.emit(Event::Failed { slot, tile, reason });
                 self.free(slot)?;
                 self.feed(Input::Failed(slot, tile, error))
             }
             Report::Lost(error) => self.lost(slot, error),
             other => self.met_report(slot, other),
+        }
+    }
+
+    /// Puts on record that a tile failed, or, without a region, the finish.
+    pub(super) fn failed(&mut self, slot: usize, region: Option<Rect>, reason: String) -> Result<()> {
+        let node = self.seats[slot].name.clone();
+        match self.work.as_mut() {
+            Some(work) => work.dir.append(&Record::Failed { node, region, reason, at: now() }),
+            None => Ok(()),
         }
     }
 
@@ -412,6 +432,7 @@ impl<'a, 'b> Control<'a, 'b> {
         self.seats[slot].proven = true;
         let record = self.record(tile, node, &done)?;
         self.rendered += 1;
+        self.handed.remove(&tile.piece.id);
         self.files.insert(tile.piece.id, record.file);
         self.emit(Event::Stored {
             slot,
@@ -420,7 +441,7 @@ impl<'a, 'b> Control<'a, 'b> {
             bytes: done.bytes,
             seconds: done.seconds,
         });
-        self.feed(Input::Stored(slot, tile.piece.id, done.seconds))?;
+        self.feed(Input::Stored(slot, tile.piece.id))?;
         self.close_with(tile.piece.picture)
     }
 
@@ -485,6 +506,7 @@ impl<'a, 'b> Control<'a, 'b> {
                     seat.rendering = true;
                     seat.has_rendered = true;
                     seat.new_picture = seat.picture.replace(piece.picture) != Some(piece.picture);
+                    self.handed.insert(piece.id, piece.region);
                     self.emit(Event::Began { slot, tile: piece.id, region: piece.region });
                 }
             }

@@ -55,7 +55,7 @@ pub enum Input {
     /// The slot reported how far its piece is, 0 to 1.
     Progress(SlotId, u64, f64),
     /// The slot finished rendering; the result is not here yet, the slot can take another piece.
-    Rendered(SlotId, u64, f64),
+    Rendered(SlotId, u64),
     /// The slot is about to report that it rendered the piece, and spent this many seconds on building the scene for
     /// a picture that it did not have in memory.
     Built(SlotId, u64, f64),
@@ -63,8 +63,8 @@ pub enum Input {
     Lent(SlotId, f64),
     /// It has done that.
     Returned(SlotId),
-    /// The piece's file is on the controller's disk, verified; seconds of rendering.
-    Stored(SlotId, u64, f64),
+    /// The piece's file is on the controller's disk, verified.
+    Stored(SlotId, u64),
     /// The slot says that it gave the piece up because it was asked to.
     Cancelled(SlotId, u64),
     /// The piece failed, the slot lives on.
@@ -85,10 +85,6 @@ pub enum Input {
     Hold(SlotId),
     /// The slot shall render again.
     Release(SlotId),
-    /// Hand out nothing until [`Input::Resume`]; what runs goes on.
-    Pause,
-    /// Hand out again.
-    Resume,
 }
 
 /// What is to be done.

@@ -77,7 +77,6 @@ const SURPRISING: f64 = 0.2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Handing,
-    Paused,
     Draining,
     Over,
 }
@@ -275,8 +274,8 @@ impl Scheduler {
         match input {
             Input::Ready(slot) => self.ready(now, slot),
             Input::Progress(slot, piece, done) => self.reported(now, slot, piece, done),
-            Input::Rendered(slot, piece, _) => self.rendered(now, slot, piece),
-            Input::Stored(slot, piece, _) => {
+            Input::Rendered(slot, piece) => self.rendered(now, slot, piece),
+            Input::Stored(slot, piece) => {
                 self.rendered(now, slot, piece);
                 self.stored(now, slot, piece, actions);
             }
@@ -303,16 +302,10 @@ impl Scheduler {
             Input::Leave(slot) => self.wish(now, slot, Wish::Leave, actions),
             Input::Hold(slot) => self.wish(now, slot, Wish::Pause, actions),
             Input::Release(slot) => self.wish(now, slot, Wish::Work, actions),
-            Input::Pause if self.phase == Phase::Handing => self.phase = Phase::Paused,
-            Input::Resume if self.phase == Phase::Paused => {
-                self.phase = Phase::Handing;
-                self.changed();
-            }
             Input::Tick => {
                 self.foresee_again();
                 self.call_reserve(now, actions);
             }
-            Input::Pause | Input::Resume => {}
         }
     }
 

@@ -34,9 +34,9 @@ fn every_tile_is_stored_once_and_then_it_is_complete() {
         let (slot, piece) = flying.remove(0);
         assert!(!done);
         now += 1.0;
-        flying.extend(renders(&d.on(now, Input::Rendered(slot, piece.id, 1.0))));
+        flying.extend(renders(&d.on(now, Input::Rendered(slot, piece.id))));
         stored.push(piece.region);
-        let actions = d.on(now, Input::Stored(slot, piece.id, 1.0));
+        let actions = d.on(now, Input::Stored(slot, piece.id));
         done = complete(&actions);
         flying.extend(renders(&actions));
     }
@@ -66,12 +66,12 @@ fn a_tile_that_fails_goes_elsewhere_and_three_times_fails_the_job() {
 fn a_lost_slot_comes_back_and_its_tile_is_rendered_again() {
     let (mut d, _) = job(1, 1);
     let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
-    d.on(1.0, Input::Rendered(0, piece.id, 1.0));
+    d.on(1.0, Input::Rendered(0, piece.id));
     let actions = d.on(1.5, Input::Lost(0, Error::node("gone")));
     assert!(matches!(actions[..], [Action::Reconnect(0, wait)] if wait > 0.0), "{actions:?}");
     let again = renders(&d.on(5.0, Input::Ready(0)));
     assert_eq!(again[0].1.region, piece.region);
-    assert!(complete(&d.on(6.0, Input::Stored(0, again[0].1.id, 1.0))));
+    assert!(complete(&d.on(6.0, Input::Stored(0, again[0].1.id))));
 }
 
 #[test]
@@ -107,16 +107,8 @@ fn draining_finishes_what_runs_and_no_more() {
     let (mut d, _) = job(12, 1);
     let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
     assert!(d.on(1.0, Input::Drain).is_empty());
-    assert!(renders(&d.on(2.0, Input::Rendered(0, piece.id, 1.0))).is_empty());
-    assert!(complete(&d.on(3.0, Input::Stored(0, piece.id, 1.0))));
-}
-
-#[test]
-fn pause_holds_and_resume_goes_on() {
-    let (mut d, _) = job(12, 1);
-    d.on(0.0, Input::Pause);
-    assert!(d.on(0.0, Input::Ready(0)).is_empty());
-    assert_eq!(renders(&d.on(1.0, Input::Resume)).len(), 1);
+    assert!(renders(&d.on(2.0, Input::Rendered(0, piece.id))).is_empty());
+    assert!(complete(&d.on(3.0, Input::Stored(0, piece.id))));
 }
 
 #[test]
@@ -138,7 +130,7 @@ fn reports_about_what_nobody_asked_for_change_nothing() {
     let (mut d, _) = job(2, 1);
     for input in [
         Input::Ready(99),
-        Input::Stored(99, 99, f64::NAN),
+        Input::Stored(99, 99),
         Input::Failed(0, 99, Error::render("x")),
         Input::Lost(99, Error::node("x")),
         Input::Cancelled(0, 7),
@@ -157,8 +149,8 @@ fn a_slot_that_leaves_finishes_its_tile_first() {
     let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
     d.on(0.0, Input::Ready(1));
     assert!(d.on(1.0, Input::Leave(0)).is_empty(), "its tile goes on");
-    assert!(renders(&d.on(2.0, Input::Rendered(0, piece.id, 1.0))).iter().all(|r| r.0 == 1));
-    let actions = d.on(3.0, Input::Stored(0, piece.id, 1.0));
+    assert!(renders(&d.on(2.0, Input::Rendered(0, piece.id))).iter().all(|r| r.0 == 1));
+    let actions = d.on(3.0, Input::Stored(0, piece.id));
     assert!(actions.iter().any(|a| matches!(a, Action::Retire(0, _))), "{actions:?}");
     let actions = d.on(4.0, Input::Leave(1));
     assert!(!actions.iter().any(|a| matches!(a, Action::Fail(_))), "the last one's tile goes on too");
@@ -169,8 +161,8 @@ fn a_slot_that_pauses_is_handed_nothing_until_it_goes_on() {
     let (mut d, _) = job(12, 1);
     let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
     d.on(1.0, Input::Hold(0));
-    d.on(2.0, Input::Rendered(0, piece.id, 1.0));
-    assert!(d.on(3.0, Input::Stored(0, piece.id, 1.0)).is_empty());
+    d.on(2.0, Input::Rendered(0, piece.id));
+    assert!(d.on(3.0, Input::Stored(0, piece.id)).is_empty());
     assert!(d.on(100.0, Input::Tick).is_empty(), "a job may pause as long as it likes");
     assert_eq!(renders(&d.on(101.0, Input::Release(0))).len(), 1);
 }

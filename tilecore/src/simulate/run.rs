@@ -50,7 +50,7 @@ enum Event {
     Ready(SlotId, u32),
     Report(SlotId, u32, u64, f64),
     Rendered(SlotId, u32, u64),
-    Stored(SlotId, u32, u64, f64),
+    Stored(SlotId, u32, u64),
     Failed(SlotId, u32, u64),
     Cancelled(SlotId, u32, u64),
     Death(SlotId),
@@ -222,20 +222,20 @@ impl Run<'_> {
                 if !self.current(slot, epoch) || !self.is_busy(slot, piece) {
                     return None;
                 }
-                let since = self.end_piece(now, slot)?;
+                self.end_piece(now, slot)?;
                 let pixels = self.pixels(piece);
                 let node = &self.world.nodes[slot];
                 let send = pixels * self.world.bytes_per_pixel / node.model.transfer_bytes_per_s;
                 let here = node.done_at(self.live[slot].link_free.max(now), send);
                 self.live[slot].link_free = here;
-                self.at(here, Event::Stored(slot, epoch, piece, now - since));
-                Some(Input::Rendered(slot, piece, now - since))
+                self.at(here, Event::Stored(slot, epoch, piece));
+                Some(Input::Rendered(slot, piece))
             }
-            Event::Stored(slot, epoch, piece, seconds) => self.current(slot, epoch).then(|| {
+            Event::Stored(slot, epoch, piece) => self.current(slot, epoch).then(|| {
                 if let Some((piece, _)) = self.pieces.get(&piece) {
                     self.stored.insert(piece.id, *piece);
                 }
-                Input::Stored(slot, piece, seconds)
+                Input::Stored(slot, piece)
             }),
             Event::Failed(slot, epoch, piece) => {
                 if !self.current(slot, epoch) || !self.is_busy(slot, piece) {

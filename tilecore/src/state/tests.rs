@@ -51,7 +51,7 @@ fn tile(number: u32) -> TileRecord {
 }
 
 fn stopped() -> Record {
-    Record::Stopped { reason: "a line\nbreak, (brackets) and \"quotes\"".into(), at: 2.0 }
+    Record::Stopped { reason: "a line\nbreak, (brackets) and \"quotes\"".into(), interrupted: true, at: 2.0 }
 }
 
 /// A work directory with a few records, and the content of its state file.

@@ -68,10 +68,10 @@ def look():
     needs = {"tile_format": "exr" if FLOATS else "png", "format": "PNG", "pictures": []}
     if WRONG == "names the scene often":
         needs |= {"tile_format": "exr", "pictures": [{"scene": SCENE}] * 3000}
-    return {"scene": SCENE, "scenes": [SCENE], "camera": CAMERA, "cameras": [CAMERA], "engine": "CYCLES",
+    return {"scene": SCENE, "camera": CAMERA, "cameras": [CAMERA], "engine": "CYCLES",
             "resolution": SIZE, "percentage": 100, "frame": 1, "frames": [1, 1, 1], "samples": 16, "seed": 0,
-            "border": None, "path": "//", "format": "PNG", "views": ["_L", "_R"], "color_mode": "RGB",
-            "color_depth": "8", "needs": needs}
+            "border": None, "path": "//", "format": "PNG", "views": ["_L", "_R"],
+            "needs": needs}
 
 
 def render(request):

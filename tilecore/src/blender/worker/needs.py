@@ -46,7 +46,6 @@ def needs(scene, format=None, passes=False):
                             "remedy": "Tell the makers of tilectl; the log of the node has the whole message."}]
         sources = reads.Sources()
     found = {
-        "engine": scene.render.engine,
         "reasons": parts.read("what needs the whole frame", lambda: why_finish(scene, own, sources), None),
         "overlap": parts.read("how the scene is sampled",
                               lambda: max([overlap(s) for s in pictures], default=0), ADAPTIVE_OVERLAP),
@@ -57,9 +56,6 @@ def needs(scene, format=None, passes=False):
         "notes": parts.read("what is worth knowing", lambda: remarks(scene, own, pictures), []),
         "region": parts.read("the render region", lambda: extent.region(scene, own), None),
         "format": final_format(own),
-        "view_layers": [layer.name for layer in scene.view_layers if layer.use],
-        "views": parts.read("the views", lambda: views(scene), []),
-        "passes": parts.read("the passes", lambda: {each["scene"]: passes_of(s) for each, s in zip(listed, pictures)}, {}),
         "simulated": parts.read("what is simulated",
                                 lambda: sorted({each for s in pictures for each in simulations.unbaked(s)}), None),
     }

@@ -174,7 +174,6 @@ class Stage:
         image = r.image_settings
         facts = {
             "scene": identity.key(scene, bpy.data.scenes),
-            "scenes": [identity.key(s, bpy.data.scenes) for s in bpy.data.scenes],
             "camera": identity.key(scene.camera, scene.objects) if scene.camera else None,
             "cameras": cameras.of(scene),
             "bound": cameras.bound(scene),
@@ -189,8 +188,6 @@ class Stage:
             "path": project.expanded(r.filepath, self.here),
             "format": image.file_format,
             "views": [view.file_suffix for view in reads.active_views(scene)] if r.use_multiview else [],
-            "color_mode": image.color_mode,
-            "color_depth": image.color_depth,
         }
         # What it needs hangs on what is asked of it.
         tiles.remember(scene)
