@@ -4,6 +4,7 @@
 //! been written: the tile it spoke of is rendered again. Nothing is trusted that a hash does not confirm.
 
 mod errand;
+mod layout;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -20,6 +21,7 @@ use crate::job::Identity;
 use crate::proof::Verdict;
 
 pub use errand::{Errand, is_running};
+pub use layout::WorkDirLayout;
 
 /// Version of the format; a newer one is never written over.
 pub const VERSION: u32 = 1;
@@ -295,7 +297,7 @@ fn headless(path: &Path) -> bool {
 /// A work directory: locked, with its state file open for appending.
 #[derive(Debug)]
 pub struct WorkDir {
-    root: PathBuf,
+    layout: WorkDirLayout,
     log: File,
     /// Held as long as this exists; the lock goes with the file.
     _lock: File,
@@ -308,11 +310,12 @@ impl WorkDir {
     /// When another controller works in it, when it belongs to another job (saying what differs), or when it holds
     /// something else altogether.
     pub fn open(root: &Path, job: &Identity, fresh: bool) -> Result<(Self, Option<History>)> {
-        let lock = Self::lock(root)?;
-        let path = root.join("state.ron");
+        let layout = WorkDirLayout::new(root);
+        let lock = Self::lock(&layout)?;
+        let path = layout.state();
         let mut history = None;
         if fresh {
-            Self::clear(root)?;
+            layout.clear()?;
         } else if path.exists() && !headless(&path) {
             let found = History::read(&path)?;
             let changes = found.job.differences(job);
@@ -330,7 +333,7 @@ impl WorkDir {
             }
             history = Some(found).filter(|_| !worthless);
         }
-        let tiles = root.join("tiles");
+        let tiles = layout.tiles();
         std::fs::create_dir_all(&tiles).at("create", &tiles)?;
         let mut log = OpenOptions::new()
             .create(true)
@@ -341,7 +344,7 @@ impl WorkDir {
             .at("write", &path)?;
         let sound = history.as_ref().map_or(0, |h| h.sound);
         log.set_len(sound).and_then(|()| log.seek(SeekFrom::Start(sound))).at("write", &path)?;
-        let mut dir = Self { root: root.to_owned(), log, _lock: lock };
+        let mut dir = Self { layout, log, _lock: lock };
         if history.is_none() {
             dir.append(&Record::Header { version: VERSION, job: Box::new(job.clone()) })?;
             sync_dir(root)?;
@@ -349,10 +352,11 @@ impl WorkDir {
         Ok((dir, history))
     }
 
-    fn lock(root: &Path) -> Result<File> {
+    fn lock(layout: &WorkDirLayout) -> Result<File> {
+        let root = layout.root();
         std::fs::create_dir_all(root).at("create", root)?;
-        let path = root.join("lock");
-        if !path.exists() && !root.join("state.ron").exists() {
+        let path = layout.lock();
+        if !path.exists() && !layout.state().exists() {
             let occupied = std::fs::read_dir(root).at("read", root)?.next().is_some();
             if occupied {
                 return Err(Error::input(format!(
@@ -390,43 +394,18 @@ impl WorkDir {
         }
     }
 
-    /// Removes what a work directory holds, and nothing else.
-    fn clear(root: &Path) -> Result<()> {
-        for name in ["tiles", errand::FOLDER, "proof"] {
-            let folder = root.join(name);
-            if folder.exists() {
-                std::fs::remove_dir_all(&folder).at("remove", &folder)?;
-            }
-        }
-        for name in ["state.ron", "preview.png", "report.html", "frame.png"] {
-            let path = root.join(name);
-            if path.exists() {
-                std::fs::remove_file(&path).at("remove", &path)?;
-            }
-        }
-        for entry in std::fs::read_dir(root).at("read", root)?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // What a finish left behind that was cut short.
-            let stitched = name.strip_suffix(".exr").is_some_and(|n| n.starts_with("frame"));
-            if stitched || name.starts_with("finished-") {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-        Ok(())
-    }
-
     /// Removes the directory with everything tilectl put there; the directory itself only if nothing else is in it.
     pub fn remove(self) -> Result<()> {
-        Self::clear(&self.root)?;
-        let lock = self.root.join("lock");
+        self.layout.clear()?;
+        let lock = self.layout.lock();
         std::fs::remove_file(&lock).at("remove", &lock)?;
-        let _ = std::fs::remove_dir(&self.root);
+        let _ = std::fs::remove_dir(self.layout.root());
         Ok(())
     }
 
     /// Appends a record and makes it durable.
     pub fn append(&mut self, record: &Record) -> Result<()> {
-        let path = self.root.join("state.ron");
+        let path = self.layout.state();
         let mut line = ron::to_string(record)
             .map_err(|e| Error::render(format!("cannot write a state record: {e}")))?
             .replace('\n', " ");
@@ -441,14 +420,9 @@ impl WorkDir {
         written.at("write", &path)
     }
 
-    /// The directory.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Where a tile's file is.
-    pub fn tile(&self, file: &str) -> PathBuf {
-        self.root.join("tiles").join(file)
+    /// Where everything in it lies.
+    pub fn layout(&self) -> &WorkDirLayout {
+        &self.layout
     }
 
     /// Those finished pictures, of several, whose file is still what was recorded.
@@ -477,7 +451,7 @@ impl WorkDir {
             .into_par_iter()
             .filter(|tile| {
                 let plain = Path::new(&tile.file).file_name().is_some_and(|n| n == tile.file.as_str());
-                let path = self.tile(&tile.file);
+                let path = self.layout.tile(&tile.file);
                 plain
                     && path.metadata().is_ok_and(|m| m.is_file() && m.len() == tile.bytes)
                     && crate::hash::of_file(&path).is_ok_and(|sha256| sha256 == tile.sha256)

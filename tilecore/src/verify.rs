@@ -17,7 +17,7 @@ use crate::node::Node;
 use crate::proof::places::differences;
 use crate::random::SplitMix64;
 use crate::render::{self, Cancel, Options};
-use crate::state::History;
+use crate::state::{History, WorkDirLayout};
 use crate::stitch::Part;
 
 /// How often a place is rendered again to see whether Blender repeats itself there.
@@ -67,13 +67,13 @@ pub fn verify(
     cancel: &Cancel,
     sink: &mut Sink<'_>,
 ) -> Result<Verdict> {
-    let history = History::read(&dir.join("state.ron"))?;
+    let history = History::read(&WorkDirLayout::new(dir).state())?;
     let job = &history.job;
     let kept: Vec<Part> = history
         .tiles()
         .into_iter()
         .filter(|t| t.picture == 0)
-        .map(|t| Part { path: dir.join("tiles").join(&t.file), region: t.region, rendered: t.rendered })
+        .map(|t| Part { path: WorkDirLayout::new(dir).tile(&t.file), region: t.region, rendered: t.rendered })
         .collect();
     // What Cycles denoised in one piece is the same only in one piece.
     let rects =

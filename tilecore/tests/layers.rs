@@ -160,6 +160,15 @@ fn no_two_modules_use_each_other() {
 }
 
 #[test]
+fn no_two_parts_of_the_run_use_each_other() {
+    let graph = graph(&sources().join("render"), "crate::render::");
+    eprintln!("{}", shown(&graph));
+    assert!(graph["coordinator"].contains("prover"), "the graph was not read:\n{}", shown(&graph));
+    let left = circle(&graph);
+    assert!(left.is_empty(), "{left:?} use each other, or something that does:\n{}", shown(&graph));
+}
+
+#[test]
 fn modules_use_their_own_layer_and_those_before() {
     let lib = fs::read_to_string(sources().join("lib.rs")).unwrap();
     let mut layer = BTreeMap::new();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tilecore::error::IoContext;
 use tilecore::geometry::uncovered;
-use tilecore::state::{self, History, Record};
+use tilecore::state::{self, History, Record, WorkDirLayout};
 use tilecore::{Error, Result};
 
 /// Pixels that an unfinished run must have rendered before it is extrapolated, as a part of what it has to do.
@@ -199,7 +199,7 @@ pub(crate) struct Watched {
 impl Watched {
     /// Opens the state file of a work directory.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
-        let path = dir.join("state.ron");
+        let path = WorkDirLayout::new(dir).state();
         if !path.is_file() {
             return Err(Error::input(format!("{} is not a work directory of tilectl", dir.display()))
                 .remedy("Name the directory that a render keeps its tiles in, usually <output>.tiles."));

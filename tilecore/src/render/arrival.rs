@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::slot::{FinishedFile, Tile};
+use super::messages::{FinishedFile, Tile};
 use crate::blender::TileDone;
 use crate::error::{Error, IoContext, Result};
 use crate::formats::{Format, TileFormat};

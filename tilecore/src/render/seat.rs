@@ -2,8 +2,8 @@
 
 use crossbeam_channel::Sender;
 
+use super::messages::Order;
 use super::probe::Patches;
-use super::slot::Order;
 use crate::blender::Hello;
 use crate::error::Error;
 

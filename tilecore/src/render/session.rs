@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, TryRecvError};
 use serde_json::{Value, json};
 
-use super::slot::{AdoptOrder, FilesOrder, FinishOrder, FinishedFile, Order, Report, Slot, Tile};
+use super::messages::{AdoptOrder, FilesOrder, FinishOrder, FinishedFile, Order, Report, Tile};
+use super::port::Port;
 use super::{arrival, work};
 use crate::blender::{Fetch, Message, Opened, Picture, Spooled, TileDone, Worker};
 use crate::error::{Error, IoContext, Kind, Result};
@@ -51,7 +52,7 @@ pub(super) struct Session<'a> {
     end: Option<End>,
     /// Nothing has been rendered yet.
     cold: bool,
-    slot: &'a Slot,
+    port: &'a Port,
     worker: &'a mut Worker,
     running: Option<Under>,
     fetching: Option<Fetching>,
@@ -61,11 +62,11 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(slot: &'a Slot, worker: &'a mut Worker) -> Self {
+    pub(super) fn new(port: &'a Port, worker: &'a mut Worker) -> Self {
         Self {
             end: None,
             cold: true,
-            slot,
+            port,
             worker,
             running: None,
             fetching: None,
@@ -77,12 +78,12 @@ impl<'a> Session<'a> {
     /// Serves until told to stop or to start over (`Ok`), or until the link is gone.
     pub(super) fn serve(&mut self) -> Result<End> {
         loop {
-            if self.slot.aborted() {
+            if self.port.aborted() {
                 return Ok(End::Stopped);
             }
             let busy = self.running.is_some() || self.fetching.is_some();
             let order = if busy {
-                match self.slot.orders.try_recv() {
+                match self.port.orders.try_recv() {
                     Ok(order @ Order::Finish(_)) => {
                         self.postponed = Some(order);
                         None
@@ -94,7 +95,7 @@ impl<'a> Session<'a> {
             } else if let Some(order) = self.postponed.take() {
                 Some(order)
             } else {
-                match self.slot.orders.recv_timeout(Duration::from_millis(250)) {
+                match self.port.orders.recv_timeout(Duration::from_millis(250)) {
                     Ok(order) => Some(order),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => return Ok(End::Stopped),
@@ -124,7 +125,7 @@ impl<'a> Session<'a> {
         if silent > SILENCE {
             return Err(Error::node(format!(
                 "node {} has not answered for {} s",
-                self.slot.node.name(),
+                self.port.node.name(),
                 silent.as_secs()
             ))
             .remedy("It is tried again; `tilectl nodes check` shows whether the node is well."));
@@ -144,7 +145,7 @@ impl<'a> Session<'a> {
                             // Who sends what was not asked for cannot be asked for anything else either.
                             return Err(e);
                         }
-                        self.slot.report(Report::Failed(f.tile.piece.id, e));
+                        self.port.report(Report::Failed(f.tile.piece.id, e));
                     }
                 }
             }
@@ -154,7 +155,7 @@ impl<'a> Session<'a> {
         if message.head["event"] == "progress" && message.head["id"] == json!(under.request) {
             let of = message.head["of"].as_u64().unwrap_or(0).min(1 << 30) as u32;
             let done = message.head["done"].as_u64().unwrap_or(0).min(u64::from(of)) as u32;
-            self.slot.report(Report::Sample(id, done, of));
+            self.port.report(Report::Sample(id, done, of));
             return Ok(());
         }
         let Some(answer) = self.worker.answer::<TileDone>(under.request, message) else { return Ok(()) };
@@ -163,15 +164,15 @@ impl<'a> Session<'a> {
             Ok(done) => {
                 // The first tile builds the scene: that is no measure of the tiles to come.
                 let sync = if std::mem::take(&mut self.cold) { done.sync } else { 0.0 };
-                self.slot.report(Report::Rendered(id, done.seconds - sync, done.sync));
+                self.port.report(Report::Rendered(id, done.seconds - sync, done.sync));
                 self.next_while_fetching(under.tile, done)
             }
             Err(e) if e.kind() == Kind::Interrupted => {
-                self.slot.report(Report::Cancelled(id));
+                self.port.report(Report::Cancelled(id));
                 Ok(())
             }
             Err(e) => {
-                self.slot.report(Report::Failed(id, e));
+                self.port.report(Report::Failed(id, e));
                 Ok(())
             }
         }
@@ -182,17 +183,17 @@ impl<'a> Session<'a> {
     fn next_while_fetching(&mut self, tile: Tile, done: TileDone) -> Result<()> {
         while self.fetching.is_some() {
             self.listen(Duration::from_millis(25))?;
-            if self.slot.aborted() {
+            if self.port.aborted() {
                 return Ok(());
             }
         }
-        match self.slot.orders.recv_timeout(Duration::from_millis(20)) {
+        match self.port.orders.recv_timeout(Duration::from_millis(20)) {
             // That can take long, and the tile shall not wait for it.
             Ok(order @ Order::Finish(_)) => self.postponed = Some(order),
             Ok(order) => self.obey(order)?,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
-        let part = tile.into.with_extension(format!("{}.part", self.slot.index));
+        let part = tile.into.with_extension(format!("{}.part", self.port.index));
         let file = Spooled { name: done.name.clone(), bytes: done.bytes, sha256: done.sha256.clone() };
         let job = self.job();
         let fetch = Fetch::begin(self.worker, &job, &file, &part)?;
@@ -210,13 +211,13 @@ impl<'a> Session<'a> {
         match stored {
             Ok(()) => {
                 let name = done.name.clone();
-                self.slot.report(Report::Stored(Box::new(tile), done, took));
+                self.port.report(Report::Stored(Box::new(tile), done, took));
                 let job = self.job();
                 self.worker.send("drop", json!({"job": job, "names": [name]}), &[])?;
             }
             Err(e) => {
                 let _ = std::fs::remove_file(&part);
-                self.slot.report(Report::Failed(tile.piece.id, e));
+                self.port.report(Report::Failed(tile.piece.id, e));
             }
         }
         Ok(())
@@ -224,12 +225,12 @@ impl<'a> Session<'a> {
 
     /// The job's name in the node's spool; known before anything renders.
     fn job(&self) -> String {
-        self.slot.job.get().cloned().unwrap_or_else(|| "none".to_owned())
+        self.port.job.get().cloned().unwrap_or_else(|| "none".to_owned())
     }
 
     fn obey(&mut self, order: Order) -> Result<()> {
-        let slot = self.slot;
-        let mut go_on = || !slot.aborted();
+        let port = self.port;
+        let mut go_on = || !port.aborted();
         let outcome = match order {
             Order::Render(tile) => return self.render(*tile),
             Order::Cancel(piece) => return self.cancel(piece),
@@ -266,46 +267,46 @@ impl<'a> Session<'a> {
         };
         self.heard = Instant::now();
         match outcome {
-            Ok(report) => self.slot.report(report),
+            Ok(report) => self.port.report(report),
             Err(e) if e.kind() == Kind::Node && e.is_retryable() => return Err(e),
-            Err(e) => self.slot.report(Report::Refused(e)),
+            Err(e) => self.port.report(Report::Refused(e)),
         }
         Ok(())
     }
 
     fn open(&mut self, inputs: &Inputs, scripts: bool) -> Result<(f64, Opened)> {
-        let slot = self.slot;
+        let port = self.port;
         let began = Instant::now();
         let mut meter = Meter::default();
         inputs.send(self.worker, &mut |progress| {
             if let Some((sent, of)) = progress
                 && meter.is_due(sent, of)
             {
-                slot.report(Report::Sending(sent, of, meter.per_second(sent)));
+                port.report(Report::Sending(sent, of, meter.per_second(sent)));
             }
-            !slot.aborted()
+            !port.aborted()
         })?;
         let mut opened: Opened =
-            self.worker.call("open", inputs.open_request(scripts), Some(LONG), &mut || !slot.aborted())?;
+            self.worker.call("open", inputs.open_request(scripts), Some(LONG), &mut || !port.aborted())?;
         opened.environment = opened.environment.tamed();
         Ok((began.elapsed().as_secs_f64(), opened))
     }
 
     /// Asks Blender what the scene refers to, and finds and hashes that here.
     fn survey(&mut self, order: &FilesOrder) -> Result<Survey> {
-        let slot = self.slot;
+        let port = self.port;
         let request = json!({"scenes": order.scenes, "frames": order.frames});
-        let listing = self.worker.call("files", request, Some(LONG), &mut || !slot.aborted())?;
+        let listing = self.worker.call("files", request, Some(LONG), &mut || !port.aborted())?;
         let mut hashes = Hashes::open();
         let mut meter = Meter::default();
         let (worker, mut lost) = (&mut *self.worker, None);
         let survey = sync::survey(&order.inputs, listing, &order.roots, &mut hashes, &mut |read, of| {
             if meter.is_due(read, of) {
-                slot.report(Report::Reading(read, of));
+                port.report(Report::Reading(read, of));
             }
             // Gigabytes take a while: the other side may want a sign of life.
             lost = worker.poll(Duration::ZERO).err();
-            lost.is_none() && !slot.aborted()
+            lost.is_none() && !port.aborted()
         });
         hashes.save();
         lost.map_or(survey, Err)
@@ -322,14 +323,14 @@ impl<'a> Session<'a> {
         struct Times {
             seconds: Vec<f64>,
         }
-        let slot = self.slot;
+        let port = self.port;
         let patches = patches
             .iter()
             .map(|(rect, samples)| Ok(json!({"border": border(*rect, frame)?, "samples": samples})))
             .collect::<Result<Vec<_>>>()?;
         let request = json!({"picture": picture, "job": self.job(), "patches": patches, "seconds": seconds});
         self.cold = false;
-        let times: Times = self.worker.call("probe", request, Some(LONG), &mut || !slot.aborted())?;
+        let times: Times = self.worker.call("probe", request, Some(LONG), &mut || !port.aborted())?;
         Ok(Report::Probed(times.seconds))
     }
 
@@ -359,14 +360,14 @@ impl<'a> Session<'a> {
         struct Spool {
             tiles: Vec<Spooled>,
         }
-        let slot = self.slot;
+        let port = self.port;
         let job = self.job();
-        let mut go_on = || !slot.aborted();
+        let mut go_on = || !port.aborted();
         let spool: Spool = self.worker.call("spool", json!({"job": job}), None, &mut go_on)?;
         let mut adopted = Vec::new();
         for file in spool.tiles {
             let tile = work::piece_of(&file.name)
-                .and_then(|piece| work::tile(&order.canvases, order.overlap, &order.tiles, piece, slot.index))
+                .and_then(|piece| work::tile(&order.canvases, order.overlap, &order.tiles, piece, port.index))
                 .filter(|tile| tile.name == file.name && !order.closed.contains(&tile.piece.picture));
             let Some(tile) = tile else { continue };
             if order.have.contains(&tile.name)
@@ -374,7 +375,7 @@ impl<'a> Session<'a> {
             {
                 continue;
             }
-            let part = tile.into.with_extension(format!("{}.part", slot.index));
+            let part = tile.into.with_extension(format!("{}.part", port.index));
             match self.worker.fetch(&job, &file, &part, &mut go_on) {
                 Ok(()) => {}
                 // Another slot with the same cache directory was quicker: the tile is here already.
@@ -397,9 +398,9 @@ impl<'a> Session<'a> {
 
     /// Renders and fetches the tiles of a proof.
     fn prove(&mut self, tiles: Vec<Tile>) -> Result<Report> {
-        let slot = self.slot;
+        let port = self.port;
         let job = self.job();
-        let mut go_on = || !slot.aborted();
+        let mut go_on = || !port.aborted();
         self.cold = false;
         for tile in tiles {
             let request = json!({
@@ -432,8 +433,8 @@ impl<'a> Session<'a> {
             target: Option<String>,
             suffix: Option<String>,
         }
-        let slot = self.slot;
-        let mut go_on = || !slot.aborted();
+        let port = self.port;
+        let mut go_on = || !port.aborted();
         let files = order
             .stitched
             .iter()
@@ -441,7 +442,7 @@ impl<'a> Session<'a> {
             .collect::<Result<Vec<_>>>()?;
         let stitched: Vec<Value> =
             order.stitched.iter().zip(&files).map(|((scene, _), file)| json!([scene, file.sha256])).collect();
-        Inputs { files, ..Inputs::default() }.send(self.worker, &mut |_| !slot.aborted())?;
+        Inputs { files, ..Inputs::default() }.send(self.worker, &mut |_| !port.aborted())?;
         let job = self.job();
         let request = json!({
             "picture": order.picture,
@@ -457,7 +458,7 @@ impl<'a> Session<'a> {
         if made.files.len() > RESULTS || made.files.iter().any(|f| f.bytes > order.most) {
             return Err(Error::render(format!(
                 "node {} says that the finish made more than it can",
-                slot.node.name()
+                port.node.name()
             ))
             .remedy("It is done again on another node.")
             .retryable());

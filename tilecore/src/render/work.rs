@@ -1,16 +1,17 @@
 //! A job that is known: its pictures, its identity, its work directory, and what is finished of it.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::canvas::Canvas;
+use super::messages::Tile;
 use super::shot::{Shot, Stage};
-use super::slot::Tile;
-use crate::blender::Picture;
 use crate::formats::TileFormat;
 use crate::geometry::{Frame, Overlap, Rect, uncovered};
 use crate::job::Identity;
+use crate::node::Device;
 use crate::schedule::{Piece, SlotId};
 use crate::state::{History, TileRecord, WorkDir};
 use crate::stitch::Part;
@@ -18,16 +19,6 @@ use crate::stitch::preview::Live;
 
 /// How often the preview is renewed.
 const PREVIEW: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// One picture to render: a scene through a camera at a frame.
-#[derive(Clone, Debug)]
-pub(super) struct Canvas {
-    pub(super) picture: Picture,
-    /// The whole frame.
-    pub(super) frame: Frame,
-    /// What of it is rendered: all, or the region set in the file.
-    pub(super) region: Rect,
-}
 
 /// Everything about the job.
 pub(super) struct Work {
@@ -116,7 +107,7 @@ impl Work {
         let gone: Vec<TileRecord> = gone;
         self.put_away += gone.len();
         for tile in gone {
-            let _ = std::fs::remove_file(self.dir.tile(&tile.file));
+            let _ = std::fs::remove_file(self.dir.layout().tile(&tile.file));
         }
     }
 
@@ -152,7 +143,7 @@ impl Work {
         if self.shots.len() > 1 || (self.format() != TileFormat::Png && !wanted) || self.only.is_some() {
             return;
         }
-        let path = self.dir.root().join("preview.png");
+        let path = self.dir.layout().preview();
         // No render fails for its preview.
         self.preview = Live::start(canvas.region.size(), path, PREVIEW).ok();
         for tile in &self.tiles {
@@ -166,7 +157,7 @@ impl Work {
         if let (0, Some(region), Some(rendered)) =
             (tile.picture, tile.region.relative_to(canvas.region), tile.rendered.relative_to(canvas.region))
         {
-            preview.add(Part { path: self.dir.tile(&tile.file), region, rendered });
+            preview.add(Part { path: self.dir.layout().tile(&tile.file), region, rendered });
         }
     }
 
@@ -176,10 +167,15 @@ impl Work {
     }
 
     /// The order to render a piece on a slot with these settings.
-    pub(super) fn tile(&self, piece: Piece, slot: SlotId, seat: &super::seat::Seat) -> Option<Tile> {
-        let mut tile = tile(&self.canvases, self.overlap, &self.dir.root().join("tiles"), piece, slot)?;
-        tile.picture.device = seat.device;
-        tile.picture.threads = seat.threads;
+    pub(super) fn tile(
+        &self,
+        piece: Piece,
+        slot: SlotId,
+        device: Device,
+        threads: Option<u32>,
+    ) -> Option<Tile> {
+        let mut tile = tile(&self.canvases, self.overlap, &self.dir.layout().tiles(), piece, slot)?;
+        (tile.picture.device, tile.picture.threads) = (device, threads);
         Some(tile)
     }
 
@@ -188,14 +184,8 @@ impl Work {
         self.tiles
             .iter()
             .filter(|t| t.picture == picture)
-            .map(|t| Part { path: self.dir.tile(&t.file), region: t.region, rendered: t.rendered })
+            .map(|t| Part { path: self.dir.layout().tile(&t.file), region: t.region, rendered: t.rendered })
             .collect()
-    }
-
-    /// Where a picture is stitched to when it is not the result yet.
-    pub(super) fn stitched(&self, picture: u32) -> PathBuf {
-        let name = if picture == 0 { "frame.exr".to_owned() } else { format!("frame-{picture}.exr") };
-        self.dir.root().join(name)
     }
 
     /// The tile format; the first shot's of several.
@@ -264,6 +254,7 @@ pub(super) fn grown_within(region: Rect, overlap: Overlap, bounds: Rect) -> Rect
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blender::Picture;
 
     #[test]
     fn jobs_in_different_places_do_not_share_a_spool() {

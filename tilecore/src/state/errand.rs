@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::WorkDirLayout;
 use crate::error::{Error, IoContext, Result};
 
-/// Where they lie.
-pub(super) const FOLDER: &str = "errands";
 /// No errand is longer, bytes.
 const LONGEST: u64 = 64 * 1024;
 
@@ -32,7 +31,7 @@ impl Errand {
     /// # Errors
     /// When this is no work directory, or nobody works in it now.
     pub fn leave(&self, root: &Path) -> Result<PathBuf> {
-        if !root.join("state.ron").is_file() {
+        if !WorkDirLayout::new(root).state().is_file() {
             return Err(Error::input(format!("{} is not a work directory of tilectl", root.display()))
                 .remedy("Name the directory that a render keeps its tiles in, usually <output>.tiles."));
         }
@@ -41,7 +40,7 @@ impl Errand {
                 "Start the render again with the nodes you want: it goes on from what is finished.",
             ));
         }
-        let folder = root.join(FOLDER);
+        let folder = WorkDirLayout::new(root).errands();
         std::fs::create_dir_all(&folder).at("create", &folder)?;
         let text = ron::to_string(self).map_err(|e| Error::render(format!("cannot write an errand: {e}")))?;
         let mut draft = tempfile::Builder::new().prefix(".").tempfile_in(&folder).at("write", &folder)?;
@@ -54,7 +53,7 @@ impl Errand {
 
     /// Takes what was left in `root`, oldest first; what makes no sense is an error of its own.
     pub fn collect(root: &Path) -> Vec<Result<Self>> {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(root.join(FOLDER))
+        let mut files: Vec<PathBuf> = std::fs::read_dir(WorkDirLayout::new(root).errands())
             .into_iter()
             .flatten()
             .flatten()
@@ -83,7 +82,7 @@ impl Errand {
 /// Whether a controller works in this directory now.
 pub fn is_running(root: &Path) -> bool {
     // Only looked at, never waited for.
-    std::fs::File::open(root.join("lock"))
+    std::fs::File::open(WorkDirLayout::new(root).lock())
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
@@ -96,9 +95,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         assert!(Errand::Pause(None).leave(root).unwrap_err().to_string().contains("not a work directory"));
-        std::fs::write(root.join("state.ron"), "").unwrap();
+        std::fs::write(WorkDirLayout::new(root).state(), "").unwrap();
         assert!(Errand::Pause(None).leave(root).unwrap_err().to_string().contains("no tilectl is rendering"));
-        let lock = std::fs::File::create(root.join("lock")).unwrap();
+        let lock = std::fs::File::create(WorkDirLayout::new(root).lock()).unwrap();
         lock.try_lock().unwrap();
         assert!(is_running(root));
         let errands = [
@@ -111,7 +110,7 @@ mod tests {
             assert!(errand.leave(root).unwrap().is_file());
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
-        std::fs::write(root.join(FOLDER).join("~.ron"), "Explode(").unwrap();
+        std::fs::write(WorkDirLayout::new(root).errands().join("~.ron"), "Explode(").unwrap();
         let mut taken = Errand::collect(root);
         assert!(taken.pop().unwrap().is_err());
         assert_eq!(taken.into_iter().map(Result::unwrap).collect::<Vec<_>>(), errands);

@@ -163,11 +163,11 @@ fn only_files_that_are_what_was_recorded_are_taken_over() {
         dir.append(&Record::Tile(TileRecord { file: file.into(), ..tile(3) })).unwrap();
     }
     fs::write(root.path().join("outside.png"), "tile 3").unwrap();
-    fs::write(dir.tile("t0.png"), "tile 0").unwrap();
-    fs::write(dir.tile("t1.png"), "tile 2").unwrap();
+    fs::write(dir.layout().tile("t0.png"), "tile 0").unwrap();
+    fs::write(dir.layout().tile("t1.png"), "tile 2").unwrap();
     let history = History::read(&root.path().join("state.ron")).unwrap();
     assert_eq!(dir.sound_tiles(&history), [tile(0)]);
-    fs::write(dir.tile("t0.png"), "tile 0 and more").unwrap();
+    fs::write(dir.layout().tile("t0.png"), "tile 0 and more").unwrap();
     assert!(dir.sound_tiles(&history).is_empty());
 }
 
@@ -275,9 +275,9 @@ fn a_tile_that_two_nodes_rendered_is_taken_over_once() {
     let twin = TileRecord { file: "t0-other.png".into(), node: "n2".into(), ..tile(0) };
     dir.append(&Record::Tile(twin)).unwrap();
     for name in ["t0.png", "t0-other.png"] {
-        fs::write(dir.tile(name), "tile 0").unwrap();
+        fs::write(dir.layout().tile(name), "tile 0").unwrap();
     }
-    fs::write(dir.tile("t1.png"), "tile 1").unwrap();
+    fs::write(dir.layout().tile("t1.png"), "tile 1").unwrap();
     let history = History::read(&root.path().join("state.ron")).unwrap();
     assert_eq!(dir.sound_tiles(&history), [tile(0), tile(1)]);
     // The one of them that is discarded goes without the other.

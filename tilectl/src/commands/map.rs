@@ -9,7 +9,7 @@ use tilecore::heatmap::{HeatMap, Palette, Scale, Style};
 use tilecore::hindsight;
 use tilecore::job::{Cameras, Request};
 use tilecore::render::{self, Cancel, Options};
-use tilecore::state::History;
+use tilecore::state::{History, WorkDirLayout};
 use tilecore::{Error, Result};
 
 use crate::farm::Farm;
@@ -25,10 +25,10 @@ pub(crate) fn run(args: &cli::Map) -> Result<ExitCode> {
     }
     let job = [args.file.clone(), PathBuf::from(format!("{}.tiles", args.file.display()))]
         .into_iter()
-        .find(|d| d.join("state.ron").is_file());
+        .find(|d| WorkDirLayout::new(d).state().is_file());
     let (map, picture) = match job {
         Some(dir) => {
-            let history = History::read(&dir.join("state.ron"))?;
+            let history = History::read(&WorkDirLayout::new(dir).state())?;
             let picture = history.records.iter().rev().find_map(|r| match r {
                 tilecore::state::Record::Done { output, .. } => Some(output.clone()),
                 _ => None,
@@ -105,5 +105,5 @@ fn render_map(args: &cli::Map) -> Result<HeatMap> {
     let outcome = render::run(&request, &farm.nodes()?, &options, &cancel, &mut |event| show.event(&event));
     show.end();
     outcome?;
-    hindsight::heat_map(&History::read(&options.work_dir.join("state.ron"))?)
+    hindsight::heat_map(&History::read(&WorkDirLayout::new(&options.work_dir).state())?)
 }

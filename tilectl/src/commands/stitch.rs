@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use tilecore::formats::TileFormat;
 use tilecore::geometry::Frame;
-use tilecore::state::History;
+use tilecore::state::{History, WorkDirLayout};
 use tilecore::stitch::{self, ExrOptions, Holes, Part, PngOptions, Summary, loose};
 use tilecore::{Error, Result};
 
@@ -46,7 +46,7 @@ fn holes(args: &cli::Stitch) -> Holes {
 
 /// What a render left in its work directory.
 fn work_dir(args: &cli::Stitch, dir: &Path) -> Result<Summary> {
-    let path = dir.join("state.ron");
+    let path = WorkDirLayout::new(dir).state();
     if !path.is_file() {
         return Err(Error::input(format!("{} is not a work directory of tilectl", dir.display())).remedy(
             "Name the directory that a render keeps its tiles in, usually <output>.tiles; or loose tiles with --grid or --pattern.",
@@ -66,7 +66,7 @@ fn work_dir(args: &cli::Stitch, dir: &Path) -> Result<Summary> {
         .filter(|t| t.picture == 0 && is_plain(&t.file))
         .filter_map(|t| {
             Some(Part {
-                path: dir.join("tiles").join(&t.file),
+                path: WorkDirLayout::new(dir).tile(&t.file),
                 region: t.region.relative_to(origin)?,
                 rendered: t.rendered.relative_to(origin)?,
             })

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tilecore::render::Cancel;
+use tilecore::state::WorkDirLayout;
 use tilecore::verify::{Check, verify};
 use tilecore::{Error, Result};
 
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &cli::Verify) -> Result<ExitCode> {
 /// A work directory, or the one beside a picture.
 fn work_dir(job: &std::path::Path) -> Result<PathBuf> {
     let beside = PathBuf::from(format!("{}.tiles", job.display()));
-    [job.to_owned(), beside].into_iter().find(|d| d.join("state.ron").is_file()).ok_or_else(|| {
+    [job.to_owned(), beside].into_iter().find(|d| WorkDirLayout::new(d).state().is_file()).ok_or_else(|| {
         Error::input(format!(
             "{} is neither a work directory nor a picture with one beside it",
             job.display()

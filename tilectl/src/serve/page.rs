@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tilecore::hindsight;
 use tilecore::report::{self, Now, Outcome, ReportData, Section};
-use tilecore::state::{self, History};
+use tilecore::state::{self, History, WorkDirLayout};
 
 /// What was made is good for so long.
 const GOOD: Duration = Duration::from_millis(800);
@@ -51,7 +51,7 @@ struct Parts<'a> {
 
 impl Content {
     pub(super) fn new(scene_file: String, frame: i32, work_dir: &std::path::Path) -> Self {
-        Self { scene_file, frame, state: work_dir.join("state.ron"), made: None }
+        Self { scene_file, frame, state: WorkDirLayout::new(work_dir).state(), made: None }
     }
 
     /// What a page shows before it has asked for anything.
@@ -107,7 +107,7 @@ impl Content {
                     .as_ref()
                     .filter(|o| o.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")));
                 let mut data = hindsight::report(&history, png.cloned(), course.warnings.clone());
-                data.preview = self.state.parent().map(|dir| dir.join("preview.png"));
+                data.preview = self.state.parent().map(|dir| WorkDirLayout::new(dir).preview());
                 if course.outcome.is_none() {
                     data.elapsed_s = (state::now() - data.began_at).max(data.elapsed_s);
                 }

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::control::Control;
-use super::seat::Stage;
-use super::slot::{FilesOrder, Order};
+use super::Coordinator;
 use crate::blender::{Facts, Opened};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::frames::Frames;
 use crate::geometry::Overlap;
+use crate::render::messages::{FilesOrder, Order};
+use crate::render::seat::Stage;
 use crate::sync::{self, Survey};
 
 /// Steps from library to library.
@@ -22,7 +22,7 @@ const SURVEYS: u32 = 64;
 /// Other scenes that a scene's compositor may read.
 const SCENES: usize = 64;
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// Moves every waiting slot on as far as it can go.
     pub(super) fn advance(&mut self) {
         for slot in 0..self.seats.len() {

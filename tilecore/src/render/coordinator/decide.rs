@@ -1,9 +1,6 @@
 //! From what the scenes are and what is wished to the shots: which pictures are rendered how, and what their files are.
 
-use super::control::Control;
-use super::shot::{self, Shot, Stage};
-use super::work::Canvas;
-use super::{Names, Options};
+use super::Coordinator;
 use crate::blender::{Facts, Need, Picture, Reason};
 use crate::cost::Tiling;
 use crate::error::{Error, Result};
@@ -13,6 +10,9 @@ use crate::geometry::{Frame, Overlap, Rect};
 use crate::job::{Cameras, Request};
 use crate::naming::{Pattern, Places};
 use crate::node::Device;
+use crate::render::canvas::Canvas;
+use crate::render::options::{Names, Options};
+use crate::render::shot::{self, Shot, Stage};
 use crate::text::{did_you_mean, printable};
 
 /// Code of the reason to refuse that holds for EXR tiles alone: names that EXR cannot hold.
@@ -36,7 +36,7 @@ struct Manner {
     names: Option<Pattern>,
 }
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// From facts and wishes to pictures.
     pub(super) fn decide(&mut self, slot: usize) -> Result<()> {
         let asked: Vec<Facts> = self.meeting.facts[..self.meeting.asked(self.request)].to_vec();

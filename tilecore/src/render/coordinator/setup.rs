@@ -4,11 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::control::Control;
-use super::seat::{Seat, Stage};
-use super::shot::Shot;
-use super::slot::{AdoptOrder, Order, Report};
-use super::work::{self, Canvas, Work};
+use super::Coordinator;
 use crate::blender::{Effective, Facts, Hello, Opened, Picture, TileDone};
 use crate::cost;
 use crate::cost::{CostMap, NodeModel, Tiling};
@@ -20,6 +16,11 @@ use crate::geometry::Overlap;
 use crate::header::Version;
 use crate::job::Request;
 use crate::node::Device;
+use crate::render::canvas::Canvas;
+use crate::render::messages::{AdoptOrder, Order, Report};
+use crate::render::seat::{Seat, Stage};
+use crate::render::shot::Shot;
+use crate::render::work::{self, Work};
 use crate::schedule::Input;
 use crate::sync::{Colour, Inputs, Roots};
 
@@ -168,7 +169,7 @@ pub(super) fn cold(seat: &Seat) -> NodeModel {
     }
 }
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// Whether planning can begin: a slot is ready, and every other is too, or is gone, or has had its time.
     pub(super) fn met(&mut self) -> bool {
         let Some(ready) = self.meeting.ready else { return false };
@@ -447,7 +448,7 @@ impl Control<'_, '_> {
         let seat = &mut self.seats[slot];
         seat.stage = Stage::Measuring;
         if self.rendered == 0 {
-            let tiles = work.dir.root().join("tiles");
+            let tiles = work.dir.layout().tiles();
             seat.order(Order::Adopt(Box::new(AdoptOrder {
                 have,
                 canvases,

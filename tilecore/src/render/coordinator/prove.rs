@@ -4,13 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use super::conclude::{Sheets, moved};
-use super::control::Control;
-use super::prover::{Effect, Errand, Event as Happened, Idle, Prover, Settled};
-use super::seat::Stage;
-use super::slot::{FinishOrder, FinishedFile, Order, Report, Tile};
-use super::work::{self, Canvas, Work};
-use super::{arrival, work::grown_within};
+use super::Coordinator;
+use super::finalize::{Sheets, moved};
 use crate::blender::{Facts, Picture};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::Event;
@@ -20,6 +15,14 @@ use crate::node::Place;
 use crate::proof::compare::{Written, compare};
 use crate::proof::reference::{self, Asked, Small};
 use crate::proof::{Cache, Finding, Mode, Verdict};
+use crate::render::arrival;
+use crate::render::canvas::Canvas;
+use crate::render::messages::{FinishOrder, FinishedFile, Order, Report, Tile};
+use crate::render::options::Restart;
+use crate::render::prover::{Effect, Errand, Event as Happened, Idle, Prover, Settled};
+use crate::render::seat::Stage;
+use crate::render::work::grown_within;
+use crate::render::work::{self, Work};
 use crate::schedule::{Input, Piece};
 use crate::state::{Record, now};
 use crate::stitch::Part;
@@ -41,15 +44,6 @@ pub(super) const ERRAND_S: f64 = 1.0;
 const SHARE: f64 = 0.03;
 /// Seconds that a proof takes besides opening and building the scene.
 const BESIDES_S: f64 = 1.5;
-
-/// Why a run has to start over.
-#[derive(Clone, Debug)]
-pub(super) enum Restart {
-    /// The picture cannot be made from tiles: frames are rendered whole.
-    Whole(String),
-    /// Without these nodes.
-    Without(Vec<String>),
-}
 
 /// One small picture that is proved.
 struct Case {
@@ -91,7 +85,7 @@ impl Proving {
     }
 }
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// Whether a slot is busy with the proof.
     pub(super) fn is_proving(&self, slot: usize) -> bool {
         self.proving.has(slot)
@@ -124,9 +118,10 @@ impl Control<'_, '_> {
             return Ok(());
         }
         let Some(left) = self.scheduler.as_ref().and_then(|d| d.eta(self.clock())) else { return Ok(()) };
-        let ready = |s: &&super::seat::Seat| s.stage == Stage::Ready;
-        let slowest =
-            |of: fn(&super::seat::Seat) -> f64| self.seats.iter().filter(ready).map(of).fold(0.0, f64::max);
+        let ready = |s: &&crate::render::seat::Seat| s.stage == Stage::Ready;
+        let slowest = |of: fn(&crate::render::seat::Seat) -> f64| {
+            self.seats.iter().filter(ready).map(of).fold(0.0, f64::max)
+        };
         let cost = slowest(|s| s.start_s) + slowest(|s| s.open_s) + 2.0 * slowest(|s| s.build_s) + BESIDES_S;
         if cost <= SHARE * (self.clock() + left) { self.prove() } else { Ok(()) }
     }
@@ -246,7 +241,7 @@ impl Control<'_, '_> {
     }
 
     pub(super) fn proof_folder(&self) -> PathBuf {
-        self.work.as_ref().map(|w| w.dir.root().join("proof")).unwrap_or_default()
+        self.work.as_ref().map(|w| w.dir.layout().proof()).unwrap_or_default()
     }
 
     /// This machine's Blender that a reference is rendered with, or why there is none.

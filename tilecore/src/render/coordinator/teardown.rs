@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::control::Control;
-use super::seat::Stage;
-use super::slot::{Order, Report};
+use super::Coordinator;
 use crate::blender::Worker;
 use crate::node::Node;
+use crate::render::messages::{Order, Report};
+use crate::render::seat::Stage;
 
 /// A Blender that is well answers sooner.
 const ANSWER: Duration = Duration::from_secs(2);
 /// For nodes whose Blender is not there any more another one is started, which takes no longer than this.
 const ANOTHER: Duration = Duration::from_secs(5);
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// Lets every node forget the job's spool, and waits a moment for it.
     pub(super) fn part_ways(&mut self) {
         // Who is on the way has nothing to forget, and need not come.

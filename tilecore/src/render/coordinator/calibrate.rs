@@ -1,6 +1,6 @@
 //! What the tiles of a finished run taught about its slots and its picture, kept for the next run of the same job.
 
-use super::control::Control;
+use super::Coordinator;
 use crate::cost::{Cells, CostMap};
 use crate::geometry::{Frame, Rect};
 
@@ -18,7 +18,7 @@ struct Taken {
     own: f64,
 }
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// The next run of this job knows from the start what this one learnt.
     pub(super) fn keep_lessons(&mut self) {
         let (Some(scheduler), Some(work)) = (&self.scheduler, &self.work) else { return };

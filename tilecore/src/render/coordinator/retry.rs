@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::control::Control;
-use super::seat::Stage;
-use super::slot::Order;
+use super::Coordinator;
 use crate::error::{Error, Kind, Result};
 use crate::events::Event;
+use crate::render::messages::Order;
+use crate::render::seat::Stage;
 use crate::schedule::Input;
 
 /// Seconds between tries to reach a slot that nobody counts on.
 const AWAY_S: f64 = 30.0;
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// An order was refused, the link lives.
     pub(super) fn refused(&mut self, slot: usize, error: Error) -> Result<()> {
         if error.kind() == Kind::Input && self.work.is_none() {

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use super::control::Control;
-use super::seat::Stage;
-use super::slot::{Order, Report, Tile};
-use super::work::{Work, grown_within, name_of};
+use super::Coordinator;
 use crate::blender::Picture;
 use crate::error::{Error, IoContext, Result};
 use crate::events::Event;
 use crate::geometry::Rect;
 use crate::proof::Mode;
+use crate::render::messages::{Order, Report, Tile};
+use crate::render::seat::Stage;
+use crate::render::work::{Work, grown_within, name_of};
 use crate::schedule::{Input, Piece};
 use crate::state::TileRecord;
 use crate::stitch::Part;
@@ -42,7 +42,7 @@ pub(super) struct Spots {
     answer: Option<Result<()>>,
 }
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// Renders a few places once more and compares them with the tiles; an error where they differ and Blender repeats
     /// itself there.
     pub(super) fn check_spots(&mut self) -> Result<()> {
@@ -83,7 +83,7 @@ impl Control<'_, '_> {
         let Some(format) = format else { return Ok(false) };
         let parts: Vec<Part> = near
             .iter()
-            .map(|t| Part { path: work.dir.tile(&t.file), region: t.region, rendered: t.rendered })
+            .map(|t| Part { path: work.dir.layout().tile(&t.file), region: t.region, rendered: t.rendered })
             .collect();
         let by: BTreeSet<&str> = near.iter().map(|t| t.node.as_str()).collect();
         let Some(slot) = self.checker(&by) else { return Ok(false) };

@@ -1,4 +1,17 @@
-//! The render loop: it owns all state of a run, hears what slots report, and gives them orders.
+//! The coordinator: it hears what slots report, routes it to the part of the run that it is about, and gives orders.
+
+mod calibrate;
+mod decide;
+mod finalize;
+mod identify;
+mod inspect;
+mod measure;
+mod members;
+mod prove;
+mod retry;
+mod setup;
+mod spots;
+mod teardown;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +21,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::conclude::Closing;
-use super::meeting::Meeting;
+use self::finalize::Closing;
+use self::prove::Proving;
+use self::setup::Meeting;
+use self::spots::Spots;
+use super::messages::{Order, Report, Tile};
+use super::options::{Cancel, Options, Outcome, Restart};
 use super::output::Target;
-use super::proving::{Proving, Restart};
 use super::roster::Change;
 use super::seat::{Seat, Stage};
-use super::slot::{Order, Report, Tile};
-use super::spots::Spots;
 use super::work::Work;
-use super::{Cancel, Options, Outcome};
 use crate::blender::TileDone;
 use crate::cost::NodeModel;
 use crate::error::{Error, IoContext, Kind, Result};
@@ -37,50 +50,50 @@ use crate::text::printable;
 /// How long the loop sleeps when nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
 
-pub(super) struct Control<'a, 'b> {
-    pub(super) request: &'a Request,
-    pub(super) options: &'a Options,
-    pub(super) cancel: &'a Cancel,
-    pub(super) sink: &'a mut Sink<'b>,
-    pub(super) seats: Vec<Seat>,
+pub(super) struct Coordinator<'a, 'b> {
+    request: &'a Request,
+    options: &'a Options,
+    cancel: &'a Cancel,
+    sink: &'a mut Sink<'b>,
+    seats: Vec<Seat>,
     /// The nodes that the seats are on.
-    pub(super) nodes: Vec<Arc<dyn Node>>,
+    nodes: Vec<Arc<dyn Node>>,
     /// What this run is called on its nodes.
-    pub(super) run: String,
-    pub(super) threads: Vec<JoinHandle<()>>,
-    pub(super) reporting: Sender<(usize, Report)>,
-    pub(super) reports: Receiver<(usize, Report)>,
-    pub(super) abort: Arc<AtomicBool>,
-    pub(super) job: Arc<OnceLock<String>>,
-    pub(super) began: Instant,
-    pub(super) meeting: Meeting,
-    pub(super) work: Option<Work>,
-    pub(super) scheduler: Option<Scheduler>,
+    run: String,
+    threads: Vec<JoinHandle<()>>,
+    reporting: Sender<(usize, Report)>,
+    reports: Receiver<(usize, Report)>,
+    abort: Arc<AtomicBool>,
+    job: Arc<OnceLock<String>>,
+    began: Instant,
+    meeting: Meeting,
+    work: Option<Work>,
+    scheduler: Option<Scheduler>,
     /// Changes of members that wait for the plan.
-    pub(super) deferred: Vec<Change>,
+    deferred: Vec<Change>,
     /// Regions of pieces that slots have and that are not stored yet.
     handed: HashMap<u64, Rect>,
     /// File names of stored pieces, to discard them by.
     files: HashMap<u64, String>,
     /// Tiles rendered in this run.
-    pub(super) rendered: usize,
+    rendered: usize,
     /// Tiles that the plan has; none where it cannot tell.
     planned: usize,
     complete: bool,
     draining: bool,
     told: Instant,
-    pub(super) target: Target,
+    target: Target,
     /// What had to be said.
     warnings: Vec<String>,
     /// Shots whose tiles are here, on their way into their files.
-    pub(super) closing: Closing,
-    pub(super) proving: Proving,
-    pub(super) spots: Spots,
+    closing: Closing,
+    proving: Proving,
+    spots: Spots,
     /// Why the run has to start over, where the proof says so.
-    pub(super) restart: Option<Restart>,
+    restart: Option<Restart>,
 }
 
-impl<'a, 'b> Control<'a, 'b> {
+impl<'a, 'b> Coordinator<'a, 'b> {
     /// Checks what can be checked before anything starts.
     pub(super) fn new(
         request: &'a Request,
@@ -181,7 +194,7 @@ impl<'a, 'b> Control<'a, 'b> {
         self.closing.settle();
         self.proving.settle();
         if let Some(work) = &self.work {
-            let _ = std::fs::remove_dir_all(work.dir.root().join("proof"));
+            let _ = std::fs::remove_dir_all(work.dir.layout().proof());
         }
         // A work directory is worth keeping for its tiles.
         let keep =
@@ -196,12 +209,12 @@ impl<'a, 'b> Control<'a, 'b> {
     fn account(&self, outcome: &Outcome) -> Result<()> {
         let single = |w: &&Work| w.only.is_none() && w.shots.len() == 1;
         let Some(work) = self.work.as_ref().filter(single) else { return Ok(()) };
-        let history = History::read(&work.dir.root().join("state.ron"))?;
+        let history = History::read(&work.dir.layout().state())?;
         let png = outcome.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
         let picture = png.then(|| outcome.output.clone());
         let data = hindsight::report(&history, picture, self.warnings.clone());
         let html = report::html(&data);
-        let own = work.dir.root().join("report.html");
+        let own = work.dir.layout().report();
         for path in
             [Some(&own).filter(|_| self.options.keep), self.options.report.as_ref()].into_iter().flatten()
         {
@@ -218,7 +231,7 @@ impl<'a, 'b> Control<'a, 'b> {
     pub(super) fn plan_only(mut self) -> Result<Plan> {
         let plan = self.meet().and_then(|()| {
             // A run starts its own Blenders.
-            let models: Vec<NodeModel> = self.seats.iter().map(super::meeting::cold).collect();
+            let models: Vec<NodeModel> = self.seats.iter().map(setup::cold).collect();
             let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
             crate::plan::plan(self.meeting.planning(work), &models)
         });
@@ -500,7 +513,9 @@ impl<'a, 'b> Control<'a, 'b> {
         match action {
             Action::Render(slot, piece) => {
                 let Some(seat) = self.seats.get(slot) else { return Ok(()) };
-                if let Some(tile) = self.work.as_ref().and_then(|w| w.tile(piece, slot, seat)) {
+                if let Some(tile) =
+                    self.work.as_ref().and_then(|w| w.tile(piece, slot, seat.device, seat.threads))
+                {
                     seat.order(Order::Render(Box::new(tile)));
                     let seat = &mut self.seats[slot];
                     seat.rendering = true;
@@ -516,7 +531,7 @@ impl<'a, 'b> Control<'a, 'b> {
                 if let (Some(file), Some(work)) = (file, self.work.as_mut()) {
                     work.dir.append(&Record::Discarded { file: file.clone() })?;
                     work.tiles.retain(|t| t.file != file);
-                    let _ = std::fs::remove_file(work.dir.tile(&file));
+                    let _ = std::fs::remove_file(work.dir.layout().tile(&file));
                 }
             }
             Action::Reconnect(slot, after) => {
@@ -537,7 +552,7 @@ impl<'a, 'b> Control<'a, 'b> {
     fn models(&self) -> Vec<NodeModel> {
         let several = self.work.as_ref().is_some_and(|w| w.canvases.len() > 1);
         let model = |seat: &Seat| {
-            let model = super::meeting::model(seat);
+            let model = setup::model(seat);
             // Every picture has to be built, not only the first.
             let ready = seat.stage == Stage::Ready;
             match (several, seat.built) {
@@ -592,7 +607,7 @@ impl<'a, 'b> Control<'a, 'b> {
             match self.seats[slot].stage {
                 // One that is on an errand tells when it is back.
                 Stage::Ready if self.is_proving(slot) => {
-                    self.feed(Input::Lent(slot, super::proving::ERRAND_S))?;
+                    self.feed(Input::Lent(slot, prove::ERRAND_S))?;
                     self.feed(Input::Ready(slot))?;
                 }
                 Stage::Ready => self.feed(Input::Ready(slot))?,

@@ -7,19 +7,19 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use super::Outcome;
-use super::arrival;
-use super::control::Control;
-use super::output;
-use super::seat::{Seat, Stage as Seated};
-use super::shot::Stage;
-use super::slot::{FinishOrder, FinishedFile, Order, Report};
+use super::Coordinator;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::formats::{Format, TileFormat};
 use crate::geometry::{Frame, Rect};
 use crate::hindsight;
 use crate::proof::reference::Asked;
+use crate::render::arrival;
+use crate::render::messages::{FinishOrder, FinishedFile, Order, Report};
+use crate::render::options::Outcome;
+use crate::render::output;
+use crate::render::seat::{Seat, Stage as Seated};
+use crate::render::shot::Stage;
 use crate::schedule::Input;
 use crate::state::{History, Record, now};
 use crate::stitch::{self, Compression, ExrOptions, Packing, Part, PngOptions};
@@ -94,7 +94,7 @@ impl Sheets {
     }
 }
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// Everything that is rendered becomes pictures; what comes of the job.
     pub(super) fn conclude(&mut self) -> Result<Outcome> {
         self.tell_progress();
@@ -144,7 +144,7 @@ impl Control<'_, '_> {
         }
         // Of a run that found tiles of another, its time says nothing; nor does it of many pictures, whose building counts.
         let alone = self.work.as_ref().filter(|w| w.adopted == 0 && w.shots.len() == 1);
-        let state = alone.map(|w| w.dir.root().join("state.ron"));
+        let state = alone.map(|w| w.dir.layout().state());
         let speedup = state.and_then(|path| hindsight::speedup(&History::read(&path).ok()?));
         self.emit(Event::Done { output: output.clone(), seconds, tiles, adopted, speedup });
         Ok(Outcome { output, pictures, files, tiles, adopted, seconds, parts: Vec::new() })
@@ -195,7 +195,7 @@ impl Control<'_, '_> {
             stitched: Vec::new(),
             format: this.written_as.map(|f| f.name().to_owned()),
             most: arrival::most(TileFormat::Exr, first.frame.area()),
-            into: work.dir.root().join(format!("finished-{shot}")),
+            into: work.dir.layout().finished(shot),
             native: Some(asked.collect()),
             repeatable: false,
         };
@@ -214,8 +214,11 @@ impl Control<'_, '_> {
         let single = work.shots.len() == 1;
         let pictures = this.canvases.clone().filter_map(|index| {
             let canvas = work.canvases.get(index as usize)?;
-            let target =
-                if this.format == TileFormat::Png { this.path.clone() } else { work.stitched(index) };
+            let target = if this.format == TileFormat::Png {
+                this.path.clone()
+            } else {
+                work.dir.layout().stitched(index)
+            };
             Some((moved(work.parts(index), canvas.region), canvas.region.size(), target))
         });
         let sheets = Sheets {
@@ -248,7 +251,7 @@ impl Control<'_, '_> {
         } else {
             let stitched = this.canvases.clone().filter_map(|index| {
                 let canvas = work.canvases.get(index as usize)?;
-                Some((canvas.picture.scene.clone().unwrap_or_default(), work.stitched(index)))
+                Some((canvas.picture.scene.clone().unwrap_or_default(), work.dir.layout().stitched(index)))
             });
             let stitched = stitched.collect();
             let canvases: Vec<_> =
@@ -265,7 +268,7 @@ impl Control<'_, '_> {
                 stitched,
                 format: this.written_as.map(|f| f.name().to_owned()),
                 most: arrival::most(TileFormat::Exr, first.frame.area()),
-                into: work.dir.root().join(format!("finished-{shot}")),
+                into: work.dir.layout().finished(shot),
                 native: None,
                 repeatable: false,
             };

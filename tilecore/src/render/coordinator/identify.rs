@@ -1,9 +1,7 @@
 //! The job is known: what is told about it, its work directory, and what is finished there.
 
-use super::control::Control;
-use super::meeting::Meeting;
-use super::shot::Shot;
-use super::work::{self, Canvas, Work};
+use super::Coordinator;
+use super::setup::Meeting;
 use crate::blender::Effective;
 use crate::environment::JobEnvironment;
 use crate::error::Result;
@@ -11,6 +9,9 @@ use crate::events::Event;
 use crate::geometry::Frame;
 use crate::job::{Identity, InputFile, Request, ShotIdentity};
 use crate::node::Device;
+use crate::render::canvas::Canvas;
+use crate::render::shot::Shot;
+use crate::render::work::{self, Work};
 use crate::state::{Record, WorkDir, now};
 
 impl Meeting {
@@ -58,7 +59,7 @@ impl Meeting {
     }
 }
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// The size that counts is the one Blender took: it renders no side shorter than 4 pixels before the percentage.
     pub(super) fn measure_canvas(&mut self, effective: &Effective) -> Result<()> {
         let frame = Frame::scaled(effective.resolution.0, effective.resolution.1, effective.percentage)?;
@@ -111,7 +112,7 @@ impl Control<'_, '_> {
         };
         let (dir, history) = WorkDir::open(&self.options.work_dir, &identity, self.options.fresh)?;
         let tiles = history.as_ref().map(|h| dir.sound_tiles(h)).unwrap_or_default();
-        let _ = self.job.set(work::spool_of(&identity, dir.root()));
+        let _ = self.job.set(work::spool_of(&identity, dir.layout().root()));
         let mut work = Work {
             canvases: self.meeting.canvases.clone(),
             overlap: self.meeting.overlap,

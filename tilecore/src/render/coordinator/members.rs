@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 
-use super::control::Control;
-use super::roster::Change;
-use super::seat::{Seat, Stage};
-use super::slot::{Order, Slot};
+use super::Coordinator;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::node::{Node, Place};
+use crate::render::messages::Order;
+use crate::render::port::Port;
+use crate::render::roster::Change;
+use crate::render::seat::{Seat, Stage};
+use crate::render::slot;
 use crate::schedule::{Input, SlotId};
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// One thread per slot of all nodes.
     pub(super) fn seat_all(&mut self, nodes: &[Arc<dyn Node>]) -> Result<()> {
         for node in nodes.iter().filter(|n| n.spec().enabled) {
@@ -59,7 +61,7 @@ impl Control<'_, '_> {
             let (orders, inbox) = unbounded();
             let name =
                 if spec.slots > 1 { format!("{}#{}", spec.name, number + 1) } else { spec.name.clone() };
-            let slot = Slot {
+            let port = Port {
                 index,
                 node: Arc::clone(node),
                 run: self.run.clone(),
@@ -70,7 +72,7 @@ impl Control<'_, '_> {
             };
             let thread = std::thread::Builder::new()
                 .name(format!("slot {name}"))
-                .spawn(move || slot.run())
+                .spawn(move || slot::run(&port))
                 .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
             self.threads.push(thread);
             self.seats.push(Seat {
@@ -161,7 +163,7 @@ impl Control<'_, '_> {
         let first = self.seats.len();
         self.seat(node)?;
         for slot in first..self.seats.len() {
-            let model = super::meeting::model(&self.seats[slot]);
+            let model = super::setup::model(&self.seats[slot]);
             self.feed(Input::Joined(model))?;
             self.boot(slot);
         }

@@ -1,20 +1,20 @@
 //! Measuring the slots: from the cache of earlier runs, or with small renders in the same warm Blender as the tiles.
 
-use super::control::Control;
-use super::probe::{self, Gauge};
-use super::seat::Stage;
-use super::slot::Order;
-use super::work::Work;
+use super::Coordinator;
 use crate::bench::{Cache, Measured};
 use crate::blender::Picture;
 use crate::cost::CostMap;
 use crate::error::Result;
+use crate::render::messages::Order;
+use crate::render::probe::{self, Gauge};
+use crate::render::seat::Stage;
+use crate::render::work::Work;
 use crate::state::now;
 
 /// By how much the first patches of a picture may misjudge it.
 const FURTHEST: f64 = 100.0;
 
-impl Control<'_, '_> {
+impl Coordinator<'_, '_> {
     /// Begins to measure a slot that is set up, where that serves a purpose and is not known already.
     pub(super) fn measure(&mut self, slot: usize) -> Result<()> {
         let several = self.seats.iter().filter(|s| s.stage != Stage::Off).count() > 1;
