@@ -9,6 +9,7 @@ use support::blender::Blender;
 use support::impostor::{impostor, node};
 use support::program::World;
 use support::{processes, scene};
+use tilecore::state::{History, Record, WorkDirLayout};
 
 fn render(nodes: &[String], more: &[&str]) -> Vec<String> {
     let scene = scene("plain").display().to_string();
@@ -144,8 +145,13 @@ fn data_without_bytes_is_not_waited_out() {
 fn a_damaged_tile_is_made_again_and_its_node_stays_connected() {
     let world = World::new();
     let bad = node(&world, "a", "damages tiles");
-    let ended = world.run(render(std::slice::from_ref(&bad), &[])).expect(1);
+    let ended = world.run(render(std::slice::from_ref(&bad), &["--keep"])).expect(1);
     assert!(ended.stderr.contains("arrived damaged"), "{}", ended.stderr);
+    let history = History::read(&WorkDirLayout::new(world.at("a1.png.tiles")).state()).unwrap();
+    let failed = |r: &&Record| matches!(r, Record::Failed { node, region: Some(_), .. } if node == "a");
+    assert_eq!(history.records.iter().filter(failed).count(), 3, "every failure is on record");
+    let stopped = |r: &Record| matches!(r, Record::Stopped { interrupted: false, .. });
+    assert!(history.records.iter().any(stopped), "{:?}", history.records.last());
     assert_eq!(ended.stderr.matches(": Blender 3.4.1").count(), 1, "{}", ended.stderr);
     world.run(render(&[bad, node(&world, "b", "nothing")], &["--fresh"])).expect(0);
     assert!(world.at("a1.png").is_file());
