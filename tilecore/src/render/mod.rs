@@ -6,6 +6,7 @@
 mod arrival;
 mod canvas;
 mod coordinator;
+mod finalizer;
 mod messages;
 mod options;
 mod output;
@@ -17,6 +18,7 @@ mod seat;
 mod session;
 mod shot;
 mod slot;
+mod stitching;
 mod work;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One picture that is asked for, a scene through a camera at a frame, and how far it is on its way into its file.
+//! One picture that is asked for, a scene through a camera at a frame.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,17 +8,6 @@ use super::output;
 use crate::blender::Picture;
 use crate::error::{Error, IoContext, Result};
 use crate::formats::{Format, TileFormat};
-
-/// How far a shot is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Not all of its tiles are here.
-    Open,
-    /// All are, and it is being stitched, finished or put in its place, or waits for that.
-    Closing,
-    /// Its file is there.
-    Done,
-}
 
 /// One picture that is asked for.
 #[derive(Clone, Debug)]
@@ -39,7 +28,8 @@ pub(super) struct Shot {
     pub(super) written_as: Option<Format>,
     /// Its file.
     pub(super) path: PathBuf,
-    pub(super) stage: Stage,
+    /// Whether its file is there.
+    pub(super) written: bool,
 }
 
 impl Shot {
@@ -107,7 +97,7 @@ mod tests {
             format: TileFormat::Png,
             written_as: None,
             path: path.to_owned(),
-            stage: Stage::Open,
+            written: false,
         }
     }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::canvas::Canvas;
 use super::messages::Tile;
-use super::shot::{Shot, Stage};
+use super::shot::Shot;
 use crate::formats::TileFormat;
 use crate::geometry::{Frame, Overlap, Rect, uncovered};
 use crate::job::Identity;
@@ -45,12 +45,12 @@ impl Work {
             for (shot, path) in sound {
                 let shot = self.shots.get_mut(shot as usize).filter(|s| s.path == path);
                 if let Some(shot) = shot {
-                    shot.stage = Stage::Done;
+                    shot.written = true;
                 }
             }
         }
         for shot in self.shots.iter_mut().filter(|s| skip_existing && s.path.is_file()) {
-            shot.stage = Stage::Done;
+            shot.written = true;
         }
         let closed = self.closed();
         self.tiles.retain(|t| !closed.contains(&t.picture));
@@ -59,12 +59,12 @@ impl Work {
 
     /// Pictures of which nothing is wanted any more.
     pub(super) fn closed(&self) -> HashSet<u32> {
-        self.shots.iter().filter(|s| s.stage == Stage::Done).flat_map(|s| s.canvases.clone()).collect()
+        self.shots.iter().filter(|s| s.written).flat_map(|s| s.canvases.clone()).collect()
     }
 
     /// How many shots are written.
     pub(super) fn shots_done(&self) -> usize {
-        self.shots.iter().filter(|s| s.stage == Stage::Done).count()
+        self.shots.iter().filter(|s| s.written).count()
     }
 
     /// The shot that a picture is rendered for.
@@ -85,7 +85,7 @@ impl Work {
 
     /// The first picture that is not written.
     pub(super) fn next_canvas(&self) -> Option<&Canvas> {
-        let open = self.shots.iter().find(|s| s.stage != Stage::Done)?;
+        let open = self.shots.iter().find(|s| !s.written)?;
         self.canvases.get(open.canvases.start as usize)
     }
 

@@ -12,7 +12,7 @@ use crate::naming::{Pattern, Places};
 use crate::node::Device;
 use crate::render::canvas::Canvas;
 use crate::render::options::{Names, Options};
-use crate::render::shot::{self, Shot, Stage};
+use crate::render::shot::{self, Shot};
 use crate::text::{did_you_mean, printable};
 
 /// Code of the reason to refuse that holds for EXR tiles alone: names that EXR cannot hold.
@@ -93,7 +93,7 @@ impl Coordinator<'_, '_> {
                         format: manner.tiles,
                         written_as: manner.written_as,
                         path,
-                        stage: Stage::Open,
+                        written: false,
                     });
                 }
             }

@@ -10,6 +10,7 @@ use crate::geometry::Frame;
 use crate::job::{Identity, InputFile, Request, ShotIdentity};
 use crate::node::Device;
 use crate::render::canvas::Canvas;
+use crate::render::finalizer::Finalizer;
 use crate::render::shot::Shot;
 use crate::render::work::{self, Work};
 use crate::state::{Record, WorkDir, now};
@@ -126,6 +127,7 @@ impl Coordinator<'_, '_> {
             preview: None,
         };
         work.recall(history.as_ref(), self.options.skip_existing);
+        self.finalizer = Finalizer::new(work.shots.iter().map(|s| s.written));
         work.begin_preview(self.options.preview);
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),

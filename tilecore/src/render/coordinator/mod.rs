@@ -14,6 +14,7 @@ mod spots;
 mod teardown;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -21,10 +22,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use self::finalize::Closing;
 use self::prove::Proving;
 use self::setup::Meeting;
 use self::spots::Spots;
+use super::finalizer::Finalizer;
 use super::messages::{Order, Report, Tile};
 use super::options::{Cancel, Options, Outcome, Restart};
 use super::output::Target;
@@ -85,8 +86,11 @@ pub(super) struct Coordinator<'a, 'b> {
     target: Target,
     /// What had to be said.
     warnings: Vec<String>,
-    /// Shots whose tiles are here, on their way into their files.
-    closing: Closing,
+    finalizer: Finalizer,
+    /// The thread that stitches.
+    stitching: Option<JoinHandle<()>>,
+    /// Files that the scene writes besides its pictures, and views of pictures.
+    side_files: Vec<PathBuf>,
     proving: Proving,
     spots: Spots,
     /// Why the run has to start over, where the proof says so.
@@ -138,7 +142,9 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             told: Instant::now(),
             target,
             warnings: Vec::new(),
-            closing: Closing::default(),
+            finalizer: Finalizer::default(),
+            stitching: None,
+            side_files: Vec::new(),
             proving: Proving::default(),
             spots: Spots::default(),
             restart: None,
@@ -191,7 +197,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         let result = result.and_then(|outcome| self.account(&outcome).map(|()| outcome));
         self.abort.store(true, Ordering::Relaxed);
         self.withdraw();
-        self.closing.settle();
+        self.end_stitching();
         self.proving.settle();
         if let Some(work) = &self.work {
             let _ = std::fs::remove_dir_all(work.dir.layout().proof());

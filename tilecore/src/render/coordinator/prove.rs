@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use super::Coordinator;
-use super::finalize::{Sheets, moved};
 use crate::blender::{Facts, Picture};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::Event;
@@ -21,6 +20,7 @@ use crate::render::messages::{FinishOrder, FinishedFile, Order, Report, Tile};
 use crate::render::options::Restart;
 use crate::render::prover::{Effect, Errand, Event as Happened, Idle, Prover, Settled};
 use crate::render::seat::Stage;
+use crate::render::stitching::{Sheets, moved};
 use crate::render::work::grown_within;
 use crate::render::work::{self, Work};
 use crate::schedule::{Input, Piece};
