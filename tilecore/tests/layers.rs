@@ -147,6 +147,7 @@ fn a_circle_is_seen() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the graph is worth a look where it has no circle, too")]
 fn no_two_modules_use_each_other() {
     let graph = graph(&sources(), "crate::");
     eprintln!("{}", shown(&graph));
@@ -160,6 +161,7 @@ fn no_two_modules_use_each_other() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the graph is worth a look where it has no circle, too")]
 fn no_two_parts_of_the_run_use_each_other() {
     let graph = graph(&sources().join("render"), "crate::render::");
     eprintln!("{}", shown(&graph));
