@@ -140,6 +140,26 @@ fn nodes_elsewhere_use_the_colours_of_this_machine() {
     assert!(said.contains("none.ocio"), "{said}");
 }
 
+#[test]
+fn processors_that_compute_otherwise_make_no_picture_together() {
+    let blender = Blender::of_the_tests();
+    let (_dir, top) = made(&blender, "save()");
+    let blend = top.join("shot/s.blend");
+    let wanted = own(&blender, &blend, &top, &[]);
+    let world = World::new();
+    let old = ",env=CYCLES_CPU_NO_AVX2:1";
+    let unlike = [local(&blender, "new", ""), local(&blender, "old", old)].concat();
+    let ended = world.run(words(&blend, &unlike, &[])).expect(2);
+    for named in ["different processors", "new has", "old has", "--mixed-versions"] {
+        assert!(ended.stderr.contains(named), "{named}: {}", ended.stderr);
+    }
+    assert!(!world.at("out.png").exists());
+    let alike = [local(&blender, "new", old), local(&blender, "old", old)].concat();
+    world.run(words(&blend, &alike, &["--fresh"])).expect(0);
+    // A sky has the same bits with either kernel.
+    assert_eq!(differing_pixels(&Picture::read(&world.at("out.png")), &wanted), 0);
+}
+
 /// A plane whose texture lies in a texture cache beside it.
 const CACHED: &str = "
 os.makedirs(top + '/shot/tex')
