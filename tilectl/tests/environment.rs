@@ -160,6 +160,20 @@ fn processors_that_compute_otherwise_make_no_picture_together() {
     assert_eq!(differing_pixels(&Picture::read(&world.at("out.png")), &wanted), 0);
 }
 
+#[test]
+fn the_proof_names_the_colours_that_only_the_nodes_have() {
+    let blender = Blender::of_the_tests();
+    let (_dir, top) = made(&blender, "colours(top + '/ocio'); save()");
+    let blend = top.join("shot/s.blend");
+    let world = World::new();
+    let node = local(&blender, "a", &format!(",env=OCIO:{}", top.join("ocio/config.ocio").display()));
+    let ended = world.run(words(&blend, &node, &["--proof", "always"])).expect(2);
+    for named in ["No node makes the picture", "different colour configurations", "there OCIO"] {
+        assert!(ended.stderr.contains(named), "{named}: {}", ended.stderr);
+    }
+    assert!(!world.at("out.png").exists());
+}
+
 /// A plane whose texture lies in a texture cache beside it.
 const CACHED: &str = "
 os.makedirs(top + '/shot/tex')

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::compare::Written;
 use crate::blender::Picture;
+use crate::environment::Environment;
 use crate::error::{Error, IoContext, Result};
 use crate::text::printable;
 
@@ -80,10 +81,21 @@ pub struct Order {
     pub folder: PathBuf,
 }
 
+/// What it rendered.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// The files of every picture, in the order asked for.
+    pub pictures: Vec<Vec<Written>>,
+    /// What besides the scene's files decided what they are.
+    pub environment: Environment,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
     pictures: Vec<AnswerPicture>,
+    #[serde(default)]
+    environment: Environment,
     error: Option<String>,
 }
 
@@ -104,20 +116,22 @@ struct AnswerFile {
 ///
 /// # Errors
 /// When Blender cannot be started, or does not render the frames; with its last words.
-pub fn render(order: &Order, go_on: &dyn Fn() -> bool) -> Result<Vec<Vec<Written>>> {
-    let code = order.folder.join("code");
+pub fn render(order: &Order, go_on: &dyn Fn() -> bool) -> Result<Rendered> {
+    // Blender takes relative paths from the variable PWD, which need not name the directory it is started in.
+    let folder = std::path::absolute(&order.folder).at("find", &order.folder)?;
+    let code = folder.join("code");
     std::fs::create_dir_all(&code).at("create", &code)?;
     for (name, source) in crate::blender::worker_files() {
         let path = code.join(name);
         std::fs::write(&path, source).at("write", &path)?;
     }
-    let (asked, answered) = (order.folder.join("request.json"), order.folder.join("answer.json"));
+    let (asked, answered) = (folder.join("request.json"), folder.join("answer.json"));
     let mut pictures = Vec::new();
     for (number, small) in order.pictures.iter().enumerate() {
-        let folder = order.folder.join(format!("picture-{number}"));
-        std::fs::create_dir_all(&folder).at("create", &folder)?;
+        let place = folder.join(format!("picture-{number}"));
+        std::fs::create_dir_all(&place).at("create", &place)?;
         pictures.push(json!({
-            "folder": folder,
+            "folder": place,
             "scene": small.picture.scene,
             "camera": small.picture.camera,
             "frame": small.picture.frame,
@@ -130,7 +144,7 @@ pub fn render(order: &Order, go_on: &dyn Fn() -> bool) -> Result<Vec<Vec<Written
     }
     let request = json!({"pictures": pictures});
     std::fs::write(&asked, request.to_string()).at("write", &asked)?;
-    let log = order.folder.join("log");
+    let log = folder.join("log");
     let said = std::fs::File::create(&log).at("write", &log)?;
     let errors = said.try_clone().at("write", &log)?;
     let mut command = Command::new(&order.blender);
@@ -183,7 +197,8 @@ pub fn render(order: &Order, go_on: &dyn Fn() -> bool) -> Result<Vec<Vec<Written
         name: file.target.unwrap_or_else(|| Written::picture(file.view_suffix.as_deref().unwrap_or(""))),
         path: file.path,
     };
-    Ok(answer.pictures.into_iter().map(|p| p.files.into_iter().map(written).collect()).collect())
+    let pictures = answer.pictures.into_iter().map(|p| p.files.into_iter().map(written).collect()).collect();
+    Ok(Rendered { pictures, environment: answer.environment.tamed() })
 }
 
 /// The version and build of a Blender on this machine, as `--version` says them: (`5.3.0`, hash).

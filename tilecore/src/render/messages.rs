@@ -12,7 +12,7 @@ use crate::blender::{Effective, Facts, Hello, Opened, Picture, Spooled, TileDone
 use crate::error::{Error, Result};
 use crate::geometry::{Frame, Overlap, Rect};
 use crate::proof::compare::Written;
-use crate::proof::reference::Asked;
+use crate::proof::reference::{Asked, Rendered};
 use crate::schedule::Piece;
 use crate::sync::{Inputs, Roots, Survey};
 
@@ -135,7 +135,7 @@ pub(super) enum Report {
     /// A case of the proof is stitched, into the picture itself or not; no slot's own report.
     ProofStitched(usize, Result<Option<Written>>),
     /// What this machine's Blender makes of the file as it lies; no slot's own report.
-    Referenced(Result<Vec<Vec<Written>>>),
+    Referenced(Result<Rendered>),
     /// The job's spool is gone.
     Forgotten,
     /// An order other than a tile failed, the link lives.

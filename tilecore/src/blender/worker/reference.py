@@ -4,7 +4,8 @@
 
 The request has `pictures`, each with `scene`, `camera`, `frame`, `threads`, `device`, `format`, `passes`, the `folder` that its
 files go to, and under `scenes` what is asked of each scene (see `native.Asked`); the answer has `pictures`, each with
-`files` as `native.render` lists them, or `error`. Ends with its standard input: nobody waits any more.
+`files` as `native.render` lists them, and the `environment` (see `environment.fingerprint`), or `error`.
+Ends with its standard input: nobody waits any more.
 """
 
 import json
@@ -19,6 +20,7 @@ import bpy  # noqa: E402
 
 import cameras  # noqa: E402
 import devices  # noqa: E402
+import environment  # noqa: E402
 import handlers  # noqa: E402
 import identity  # noqa: E402
 import native  # noqa: E402
@@ -60,7 +62,8 @@ def main():
     # What is asked for changes settings, which `blender -f` does not.
     handlers.take_out()
     try:
-        answer = {"pictures": [reference(picture) for picture in request["pictures"]]}
+        answer = {"pictures": [reference(picture) for picture in request["pictures"]],
+                  "environment": {**environment.fingerprint(), "startup": environment.startup()}}
     except (Refused, RuntimeError, OSError) as e:
         answer = {"error": str(e).strip().removeprefix("Error: ").strip()}
     except Exception as e:

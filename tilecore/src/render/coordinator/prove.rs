@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use super::Coordinator;
 use crate::blender::{Facts, Picture};
+use crate::environment::{Difference, Environment};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::Event;
 use crate::formats::TileFormat;
@@ -69,6 +70,8 @@ pub(super) struct Proving {
     /// Slots that came later and render a small frame before they take part.
     probation: BTreeSet<usize>,
     references: usize,
+    /// What besides the scene's files decides what this machine's Blender makes.
+    environment: Option<Environment>,
     key: Option<String>,
 }
 
@@ -506,7 +509,10 @@ impl Coordinator<'_, '_> {
     pub(super) fn hear_proof(&mut self, slot: usize, report: Report) -> Result<Option<Report>> {
         let happened = match report {
             Report::ProofStitched(case, outcome) => Happened::Stitched(case, outcome),
-            Report::Referenced(outcome) => Happened::Referenced(outcome),
+            Report::Referenced(outcome) => Happened::Referenced(outcome.map(|rendered| {
+                self.proving.environment = Some(rendered.environment);
+                rendered.pictures
+            })),
             report if !self.is_proving(slot) => return Ok(Some(report)),
             Report::Proved => Happened::Tiles(slot),
             Report::Finished(files) if self.proving.probation.remove(&slot) => {
@@ -563,7 +569,29 @@ impl Coordinator<'_, '_> {
     fn verdict(&self, settled: Settled) -> Verdict {
         let name = |node: usize| self.nodes.get(node).map_or_else(String::new, |n| n.name().to_owned());
         let blender = self.meeting.blender.clone().unwrap_or_default().0;
-        settled.verdict(&name, blender, self.clock() - self.proving.began)
+        let mut verdict = settled.verdict(&name, blender, self.clock() - self.proving.began);
+        if verdict.finding == Finding::Foreign
+            && let Some(difference) = self.unlike_here()
+        {
+            let why = format!(
+                "this machine's Blender and the nodes have different {}: here {}, there {}",
+                difference.words(),
+                difference.mine,
+                difference.others
+            );
+            verdict.differs =
+                Some(verdict.differs.map_or(why.clone(), |differs| format!("{differs}; {why}")));
+        }
+        verdict
+    }
+
+    /// What besides the scene's files differs between this machine's Blender and those of the nodes.
+    fn unlike_here(&self) -> Option<Difference> {
+        let (_, there) = self.meeting.scene_environment.as_ref()?;
+        let here = self.proving.environment.as_ref()?;
+        // What a Blender offers with a default scene is not asked for in the middle of another one.
+        let here = Environment { shown: there.shown.clone(), ..here.clone() };
+        here.difference(there, true)
     }
 
     /// The proof is made, one way or the other.
