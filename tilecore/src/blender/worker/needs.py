@@ -51,7 +51,8 @@ def needs(scene, format=None, passes=False):
                               lambda: max([overlap(s) for s in pictures], default=0), ADAPTIVE_OVERLAP),
         "pictures": listed,
         "whole": parts.read("whether tiles fit together", lambda: why_whole(scene, own, sources, pictures), None),
-        "alone": parts.read("what reads settings of tiles", driven.reader, None),
+        "alone": parts.read("what reads settings of tiles", driven.reader, None)
+        or parts.read("what only Blender by itself renders", lambda: why_alone(scene, own, pictures), None),
         "refuse": refuse,
         "notes": parts.read("what is worth knowing", lambda: remarks(scene, own, pictures), []),
         "region": parts.read("the render region", lambda: extent.region(scene, own), None),
@@ -154,6 +155,33 @@ def why_finish(scene, own, sources):
     if render["use_border"] and not render["use_crop_to_border"]:
         found.append(reason("region", "a render region without cropping is set, and the rest of the frame stays empty"))
     return found
+
+
+def why_alone(scene, own, pictures):
+    """Why the frame is left to one Blender alone, from rendering to file; None where it need not be."""
+    regions = own["render"]["use_border"] or any(tiles.settings(p)["render"]["use_border"] for p in pictures)
+    if len(pictures) > 1 and regions:
+        # Blender puts what the other scenes render by their own regions into a picture the size of the first one's.
+        return "a render region is set, and the frame shows several scenes"
+    for picture in pictures:
+        if compat.engine_is_cycles(picture):
+            continue
+        for layer in (layer for layer in picture.view_layers if layer.use):
+            asked = passes_asked(layer)
+            if asked:
+                # The finish hands over the passes that Cycles has.
+                return (f"the view layer {layer.name!r} has passes of its own ({named(asked)}), "
+                        f"and {compat.engine_name(picture.render.engine)} renders them")
+    return None
+
+
+def passes_asked(layer):
+    """The switches of passes that are on, but for the picture itself and its depth."""
+    holders = [layer, *(holder for holder in (getattr(layer, name, None) for name in ("cycles", "eevee")) if holder)]
+    names = [name for holder in holders for name in holder.bl_rna.properties.keys()
+             if name.startswith(("use_pass_", "pass_", "denoising_store")) and getattr(holder, name) is True
+             and name not in ("use_pass_combined", "use_pass_z", "use_pass_cryptomatte_accurate")]
+    return names + [each.name for each in getattr(layer, "aovs", ())]
 
 
 def why_whole(scene, own, sources, pictures):
