@@ -57,6 +57,10 @@ class Resync:
         if self.frames.get(key, frame) != frame and not own:
             render.use_persistent_data = False  # which frees what is kept
         self.frames[key] = frame
+        if picture.get("whole"):
+            # There is nothing to keep it for, and Blender by itself does as the scene says.
+            render.use_persistent_data, self.on_trial = own, None
+            return
         render.use_persistent_data = bool(picture.get("persistent", True)) and (
             not compat.engine_is_cycles(scene) or film.repeats(scene))
         # A solver that fails may only take Blender down when it is freed: after every frame where Blender renders by
