@@ -16,6 +16,7 @@ mod prover;
 mod roster;
 mod seat;
 mod session;
+mod setup;
 mod shot;
 mod slot;
 mod stitching;

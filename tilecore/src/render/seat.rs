@@ -5,6 +5,7 @@ use crossbeam_channel::Sender;
 use super::messages::Order;
 use super::probe::Patches;
 use crate::blender::Hello;
+use crate::cost::{self, NodeModel};
 use crate::error::Error;
 
 /// Where a slot is on its way from nothing to rendering.
@@ -82,6 +83,91 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// A slot that is not connected. `late` says that it came while the job ran.
+    pub(super) fn new(
+        name: String,
+        node: usize,
+        device: crate::node::Device,
+        threads: Option<u32>,
+        orders: Sender<Order>,
+        late: bool,
+    ) -> Self {
+        Self {
+            name,
+            node,
+            device,
+            threads,
+            orders,
+            astray: false,
+            stage: Stage::Booting,
+            queued: false,
+            hello: None,
+            start_s: 0.0,
+            open_s: 0.0,
+            build_s: 0.0,
+            built: false,
+            rate: None,
+            fixed_s: None,
+            bytes_per_s: None,
+            patches: Vec::new(),
+            losses: 0,
+            held: false,
+            rendering: false,
+            has_rendered: false,
+            proven: false,
+            picture: None,
+            new_picture: false,
+            late,
+            trouble: None,
+        }
+    }
+
+    /// Its connection or its Blender is gone, and with it what that had in memory.
+    pub(super) fn lost(&mut self, error: Error) {
+        self.stage = Stage::Booting;
+        self.rendering = false;
+        self.picture = None;
+        self.built = false;
+        self.trouble = Some(error);
+    }
+
+    /// What is known about it before it renders, from nothing, as a new run finds it.
+    pub(super) fn cold(&self) -> NodeModel {
+        NodeModel {
+            start_s: self.start_s + self.open_s,
+            sync_s: self.build_s,
+            rate: self.rate.unwrap_or(0.0),
+            known: self.rate.is_some(),
+            fixed_s: self.fixed_s.unwrap_or(cost::USUAL_FIXED_S),
+            transfer_bytes_per_s: self.bytes_per_s.unwrap_or(f64::INFINITY),
+            ..NodeModel::unknown(self.name.clone())
+        }
+    }
+
+    /// The same as it is now.
+    pub(super) fn model(&self) -> NodeModel {
+        let cold = self.cold();
+        if self.stage == Stage::Ready { NodeModel { start_s: 0.0, sync_s: 0.0, ..cold } } else { cold }
+    }
+
+    /// A Blender that crashes while it opens or builds the scene does so again, or, worse, makes something else of what
+    /// the crash left: the node that has not rendered anything of it is not tried again.
+    pub(super) fn beyond_help(&self, error: Error) -> Error {
+        let began = self.rendering
+            || matches!(self.stage, Stage::Opening | Stage::Looking | Stage::SettingUp | Stage::Measuring);
+        if !error.is_crash() || !began || self.proven {
+            return error;
+        }
+        let words = error.process_log().and_then(last_words).unwrap_or_default();
+        let error = error.within("opening or building the scene failed").fatal();
+        match words.as_str() {
+            "" => error,
+            words => error.remedy(format!(
+                "Open and render it with Blender alone on that node; Blender's last words were: {words}."
+            )),
+        }
+    }
+
     /// Whether it could not be reached and nobody counts on it.
     pub(super) fn is_away(&self) -> bool {
         self.losses >= LOSSES
@@ -109,5 +195,47 @@ impl Seat {
     /// Version and build hash of its Blender.
     pub(super) fn blender(&self) -> Option<(&str, &str)> {
         self.hello.as_ref().map(|h| (h.version.as_str(), h.hash.as_str()))
+    }
+}
+
+/// The last line of a log that says anything but where Blender wrote its own report.
+fn last_words(log: &str) -> Option<String> {
+    let tells = |line: &&str| !line.is_empty() && !line.contains(".crash.txt");
+    let line = log.lines().rev().map(str::trim).find(tells)?;
+    Some(line.trim_end_matches('.').chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat(stage: Stage) -> Seat {
+        let orders = crossbeam_channel::unbounded().0;
+        Seat { stage, ..Seat::new("a".into(), 0, crate::node::Device::Cpu, None, orders, false) }
+    }
+
+    #[test]
+    fn a_crash_while_the_scene_opens_is_not_tried_again() {
+        let crash = || {
+            Error::node("Blender crashed")
+                .by_signal(11)
+                .log("Read x\nWriting: /tmp/a.crash.txt\nout of memory.\n")
+        };
+        let error = seat(Stage::Opening).beyond_help(crash());
+        assert!(!error.is_retryable());
+        assert!(error.hint().unwrap().contains("last words were: out of memory"), "{error}");
+        assert!(seat(Stage::Booting).beyond_help(crash()).is_retryable(), "it had not begun");
+        let rendered = Seat { proven: true, rendering: true, ..seat(Stage::Ready) };
+        assert!(rendered.beyond_help(crash()).is_retryable(), "it has rendered this scene before");
+    }
+
+    #[test]
+    fn quick_files_say_nothing_about_the_link() {
+        let mut seat = seat(Stage::Ready);
+        seat.delivered(1000, 0.001);
+        assert_eq!(seat.bytes_per_s, None);
+        seat.delivered(1 << 20, 0.5);
+        seat.delivered(1 << 20, 1.0);
+        assert_eq!(seat.bytes_per_s, Some(2.0 * f64::from(1 << 20)), "links are shared: the best counts");
     }
 }

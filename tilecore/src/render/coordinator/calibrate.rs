@@ -41,7 +41,7 @@ impl Coordinator<'_, '_> {
         let Some(taken) = taken else { return };
         let speeds: Vec<f64> = models.iter().map(|m| m.0).collect();
         let Some((map, rates)) = lessons(canvas.frame, &taken, &speeds) else { return };
-        self.meeting.map = Some(map);
+        self.setup.map = Some(map);
         for (slot, rate) in rates.into_iter().enumerate() {
             if let (Some(rate), Some(seat)) = (rate, self.seats.get_mut(slot)) {
                 (seat.rate, seat.fixed_s) = (Some(rate), Some(models[slot].1));

@@ -38,10 +38,10 @@ struct Manner {
 
 impl Coordinator<'_, '_> {
     /// From facts and wishes to pictures.
-    pub(super) fn decide(&mut self, slot: usize) -> Result<()> {
-        let asked: Vec<Facts> = self.meeting.facts[..self.meeting.asked(self.request)].to_vec();
+    pub(super) fn decide(&mut self) -> Result<()> {
+        let asked: Vec<Facts> = self.setup.facts[..self.setup.asked()].to_vec();
         let (mut shots, mut canvases): (Vec<Shot>, Vec<Canvas>) = (Vec::new(), Vec::new());
-        self.meeting.overlap = Overlap(0);
+        self.setup.overlap = Overlap(0);
         for first in &asked {
             let frames = self.request.frames.of(first.frames, first.frame)?;
             let cameras = cameras(self.request, first)?;
@@ -66,7 +66,7 @@ impl Coordinator<'_, '_> {
                         canvas(self.request, first, first, &own, camera.as_deref(), frame, manner.tiles)?
                             .picture;
                     for need in &manner.sources {
-                        if let Some(facts) = self.meeting.facts.iter().find(|f| f.scene == need.scene) {
+                        if let Some(facts) = self.setup.facts.iter().find(|f| f.scene == need.scene) {
                             let camera = camera.as_deref().filter(|_| facts.scene == first.scene);
                             let made = canvas(self.request, facts, first, need, camera, frame, manner.tiles)?;
                             canvases.push(made);
@@ -108,9 +108,7 @@ impl Coordinator<'_, '_> {
                 ));
             }
         }
-        (self.meeting.shots, self.meeting.canvases) = (shots, canvases);
-        self.begin_set_up(slot);
-        self.advance();
+        (self.setup.shots, self.setup.canvases) = (shots, canvases);
         Ok(())
     }
 
@@ -158,9 +156,9 @@ impl Coordinator<'_, '_> {
             });
         }
         let overlap = self.request.overlap.unwrap_or(needs.overlap).min(4096);
-        self.meeting.overlap = Overlap(self.meeting.overlap.0.max(overlap));
+        self.setup.overlap = Overlap(self.setup.overlap.0.max(overlap));
         if let Some(why) = needs.whole.as_ref().filter(|_| !self.request.force_tiles) {
-            self.meeting.tiling = Tiling::Count(1);
+            self.setup.tiling = Tiling::Count(1);
             let why = printable(why, 500);
             self.emit(Event::Warning {
                 text: format!(

@@ -174,7 +174,7 @@ impl Coordinator<'_, '_> {
         let work = self.work.as_ref()?;
         let this = work.shots.get(shot)?;
         let canvases = || this.canvases.clone().filter_map(|at| Some((at, work.canvases.get(at as usize)?)));
-        let asked = self.meeting.facts.iter().map(|f| {
+        let asked = self.setup.facts.iter().map(|f| {
             let main = f.scene == this.scene;
             Asked {
                 scene: f.scene.clone(),
@@ -289,7 +289,7 @@ impl Coordinator<'_, '_> {
     /// Whether what came is what a finish makes of its shot.
     fn is_made(&self, shot: usize, files: &[FinishedFile]) -> Result<()> {
         let shot = self.work.as_ref().and_then(|w| w.shots.get(shot));
-        let facts = shot.and_then(|shot| self.meeting.facts.iter().find(|f| f.scene == shot.scene));
+        let facts = shot.and_then(|shot| self.setup.facts.iter().find(|f| f.scene == shot.scene));
         let own = facts.and_then(|f| Format::named(f.needs.format.as_deref().unwrap_or("PNG")));
         let format = shot.and_then(|s| s.written_as).or(own);
         arrival::picture(files, format, facts.map_or(&[], |f| f.views.as_slice()))

@@ -1,7 +1,6 @@
 //! The job is known: what is told about it, its work directory, and what is finished there.
 
 use super::Coordinator;
-use super::setup::Meeting;
 use crate::blender::Effective;
 use crate::environment::JobEnvironment;
 use crate::error::Result;
@@ -11,11 +10,12 @@ use crate::job::{Identity, InputFile, Request, ShotIdentity};
 use crate::node::Device;
 use crate::render::canvas::Canvas;
 use crate::render::finalizer::Finalizer;
+use crate::render::setup::{Progress, Setup};
 use crate::render::shot::Shot;
 use crate::render::work::{self, Work};
 use crate::state::{Record, WorkDir, now};
 
-impl Meeting {
+impl Setup<'_> {
     fn scene_of(&self, canvas: u32) -> Option<String> {
         self.canvases.get(canvas as usize).and_then(|c| c.picture.scene.clone())
     }
@@ -39,7 +39,7 @@ impl Meeting {
     /// What is told about every scene, with its first frame. `effective` is what Blender said of the first.
     fn scenes(&self, request: &Request, effective: &Effective) -> Vec<Event> {
         let mut told = Vec::new();
-        for facts in &self.facts[..self.asked(request)] {
+        for facts in &self.facts[..self.asked()] {
             let Some(shot) = self.shots.iter().find(|s| s.scene == facts.scene) else { continue };
             let Some(canvas) = self.canvases.get(shot.canvases.start as usize) else { continue };
             let first = shot.scene == effective.scene;
@@ -64,14 +64,14 @@ impl Coordinator<'_, '_> {
     /// The size that counts is the one Blender took: it renders no side shorter than 4 pixels before the percentage.
     pub(super) fn measure_canvas(&mut self, effective: &Effective) -> Result<()> {
         let frame = Frame::scaled(effective.resolution.0, effective.resolution.1, effective.percentage)?;
-        let Some(first) = self.meeting.canvases.first().filter(|c| c.frame != frame) else { return Ok(()) };
+        let Some(first) = self.setup.canvases.first().filter(|c| c.frame != frame) else { return Ok(()) };
         let (asked, picture) = (first.frame, first.picture.clone());
         let same = |c: &Canvas| {
             c.frame == asked
                 && (c.picture.resolution, c.picture.percentage) == (picture.resolution, picture.percentage)
         };
-        for canvas in self.meeting.canvases.iter_mut().filter(|c| same(c)) {
-            let facts = self.meeting.facts.iter().find(|f| Some(&f.scene) == canvas.picture.scene.as_ref());
+        for canvas in self.setup.canvases.iter_mut().filter(|c| same(c)) {
+            let facts = self.setup.facts.iter().find(|f| Some(&f.scene) == canvas.picture.scene.as_ref());
             canvas.frame = frame;
             canvas.region = facts.and_then(|f| f.border).map_or(Ok(frame.rect()), |b| b.rect(frame))?;
         }
@@ -81,16 +81,16 @@ impl Coordinator<'_, '_> {
 
     /// The job is known: its work directory is taken, and what is finished there is taken over.
     pub(super) fn identify(&mut self, effective: &Effective) -> Result<()> {
-        let Some((blender, hash)) = self.meeting.blender.clone() else { return Ok(()) };
-        let Some(canvas) = self.meeting.canvases.first() else { return Ok(()) };
-        let Some(first) = self.meeting.shots.first() else { return Ok(()) };
+        let Some((blender, hash)) = self.setup.blender.clone() else { return Ok(()) };
+        let Some(canvas) = self.setup.canvases.first() else { return Ok(()) };
+        let Some(first) = self.setup.shots.first() else { return Ok(()) };
         let identity = Identity {
             files: self
-                .meeting
+                .setup
                 .inputs
                 .files
                 .iter()
-                .map(|f| InputFile { path: self.meeting.inputs.label(f), sha256: f.sha256.clone() })
+                .map(|f| InputFile { path: self.setup.inputs.label(f), sha256: f.sha256.clone() })
                 .collect(),
             scene: effective.scene.clone(),
             camera: effective.camera.clone(),
@@ -102,22 +102,22 @@ impl Coordinator<'_, '_> {
             size: canvas.frame,
             region: canvas.region,
             format: canvas.picture.format,
-            overlap: self.meeting.overlap.0,
-            pictures: first.canvases.clone().filter_map(|at| self.meeting.scene_of(at)).collect(),
+            overlap: self.setup.overlap.0,
+            pictures: first.canvases.clone().filter_map(|at| self.setup.scene_of(at)).collect(),
             blender,
             hash,
             scripts: self.request.scripts,
             environment: self.environment(),
-            whole: self.meeting.canvases.iter().any(|c| c.picture.whole),
-            shots: self.meeting.identities(),
+            whole: self.setup.canvases.iter().any(|c| c.picture.whole),
+            shots: self.setup.identities(),
         };
         let (dir, history) = WorkDir::open(&self.options.work_dir, &identity, self.options.fresh)?;
         let tiles = history.as_ref().map(|h| dir.sound_tiles(h)).unwrap_or_default();
         let _ = self.job.set(work::spool_of(&identity, dir.layout().root()));
         let mut work = Work {
-            canvases: self.meeting.canvases.clone(),
-            overlap: self.meeting.overlap,
-            shots: self.meeting.shots.clone(),
+            canvases: self.setup.canvases.clone(),
+            overlap: self.setup.overlap,
+            shots: self.setup.shots.clone(),
             adopted: tiles.len(),
             put_away: 0,
             identity,
@@ -134,7 +134,7 @@ impl Coordinator<'_, '_> {
             at: now() - self.clock(),
             nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
         })?;
-        let scenes = self.meeting.scenes(self.request, effective);
+        let scenes = self.setup.scenes(self.request, effective);
         let shots = Event::Shots { of: work.shots.len(), done: work.shots_done() };
         let several = work.shots.len() > 1;
         let adopted = Event::Adopted {
@@ -143,6 +143,7 @@ impl Coordinator<'_, '_> {
         };
         let any = !work.tiles.is_empty();
         self.work = Some(work);
+        self.setup.progress = Progress::Identified;
         for scene in scenes {
             self.emit(scene);
         }
@@ -158,7 +159,7 @@ impl Coordinator<'_, '_> {
 
     /// What else decides what the pixels are: the same on all nodes, but for the processors where versions are mixed.
     fn environment(&self) -> Option<JobEnvironment> {
-        let (_, environment) = self.meeting.scene_environment.as_ref()?;
+        let (_, environment) = self.setup.scene_environment.as_ref()?;
         let cpus = self.seats.iter().filter(|s| s.device == Device::Cpu && !self.request.mixed_versions);
         let cpu = cpus.filter_map(|s| s.hello.as_ref()).map(|h| h.environment.cpu.clone()).next();
         Some(JobEnvironment {

@@ -4,7 +4,8 @@ use super::Coordinator;
 use crate::bench::{Cache, Measured};
 use crate::blender::Picture;
 use crate::cost::CostMap;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::render::messages::Order;
 use crate::render::probe::{self, Gauge};
 use crate::render::seat::Stage;
@@ -22,7 +23,7 @@ impl Coordinator<'_, '_> {
         if self.options.prove_only || self.request.native.is_some() {
             return self.measured(slot);
         }
-        if !self.options.measure && (!several || !left || self.meeting.is_whole()) {
+        if !self.options.measure && (!several || !left || self.setup.is_whole()) {
             return self.measured(slot);
         }
         if let Some(known) = self.remembered(slot) {
@@ -31,8 +32,8 @@ impl Coordinator<'_, '_> {
             seat.bytes_per_s = known.bytes_per_s.filter(|b| b.is_finite() && *b > 1.0);
             // That of then, less what it took to open the file.
             seat.build_s = (known.sync_s - seat.open_s).max(0.0);
-            if self.meeting.map.is_none() {
-                self.meeting.map = known.map.and_then(|cells| CostMap::new(cells).ok());
+            if self.setup.map.is_none() {
+                self.setup.map = known.map.and_then(|cells| CostMap::new(cells).ok());
             }
             return self.measured(slot);
         }
@@ -61,7 +62,7 @@ impl Coordinator<'_, '_> {
             // The first one only let Blender take in the number of samples.
             let (patches, seconds) =
                 (patches.get(1..).unwrap_or_default(), seconds.get(1..).unwrap_or_default());
-            self.meeting.map = probe::map(frame, patches, seconds, fixed_s);
+            self.setup.map = probe::map(frame, patches, seconds, fixed_s);
             if let Some(mean) = probe::rate_of_map(patches, seconds, fixed_s, samples) {
                 self.correct_rates(mean / rate);
             }
@@ -73,13 +74,13 @@ impl Coordinator<'_, '_> {
         let seat = &mut self.seats[slot];
         seat.build_s = sync_s;
         seat.built = true;
-        (seat.rate, seat.fixed_s) = (Some(rate * self.meeting.scale), Some(fixed_s));
+        (seat.rate, seat.fixed_s) = (Some(rate * self.setup.scale), Some(fixed_s));
         // One slot maps the picture; the others need not wait for it.
-        if self.meeting.map.is_none() && self.meeting.mapper.is_none() {
+        if self.setup.map.is_none() && self.setup.mapper.is_none() {
             let slots = self.seats.iter().filter(|s| s.stage != Stage::Off).count();
             let patches = probe::survey(region, samples, gauge, slots);
             if !patches.is_empty() {
-                self.meeting.mapper = Some(slot);
+                self.setup.mapper = Some(slot);
                 self.seats[slot].patches = patches;
                 self.ask(slot);
                 return Ok(());
@@ -89,13 +90,30 @@ impl Coordinator<'_, '_> {
         self.measured(slot)
     }
 
+    /// Whether a slot is being measured with small renders.
+    pub(super) fn is_probing(&self, slot: usize) -> bool {
+        let known = self.work.is_some();
+        known && self.seats[slot].stage == Stage::Measuring && !self.seats[slot].patches.is_empty()
+    }
+
+    /// A node that cannot be measured may render all the same: its tiles will tell how fast it is.
+    pub(super) fn not_measured(&mut self, slot: usize, error: &Error) -> Result<()> {
+        self.seats[slot].patches.clear();
+        if self.setup.mapper == Some(slot) {
+            self.setup.mapper = None;
+        }
+        let text = format!("{} could not be measured: {error}", self.seats[slot].name);
+        self.emit(Event::Warning { text });
+        self.measured(slot)
+    }
+
     /// Every slot was measured at the same few places; the map knows how they compare with the rest. It is the word of
     /// one slot about all: one that is beyond what pictures are like counts for nothing.
     fn correct_rates(&mut self, scale: f64) {
         if !(1.0 / FURTHEST..=FURTHEST).contains(&scale) {
             return;
         }
-        self.meeting.scale = scale;
+        self.setup.scale = scale;
         for slot in 0..self.seats.len() {
             if let Some(rate) = self.seats[slot].rate.as_mut() {
                 *rate *= scale;
@@ -136,7 +154,7 @@ impl Coordinator<'_, '_> {
                 fixed_s,
                 rate,
                 bytes_per_s: seat.bytes_per_s,
-                map: self.meeting.map.as_ref().map(|m| m.cells().clone()),
+                map: self.setup.map.as_ref().map(|m| m.cells().clone()),
                 at: now(),
             },
         );

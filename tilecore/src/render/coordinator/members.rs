@@ -75,34 +75,8 @@ impl Coordinator<'_, '_> {
                 .spawn(move || slot::run(&port))
                 .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
             self.threads.push(thread);
-            self.seats.push(Seat {
-                name,
-                node: number_of_node,
-                device: spec.device,
-                threads: spec.threads,
-                orders,
-                astray: false,
-                stage: Stage::Booting,
-                queued: false,
-                hello: None,
-                start_s: 0.0,
-                open_s: 0.0,
-                build_s: 0.0,
-                built: false,
-                rate: None,
-                fixed_s: None,
-                bytes_per_s: None,
-                patches: Vec::new(),
-                losses: 0,
-                held: false,
-                rendering: false,
-                has_rendered: false,
-                proven: false,
-                picture: None,
-                new_picture: false,
-                late: self.work.is_some(),
-                trouble: None,
-            });
+            let late = self.work.is_some();
+            self.seats.push(Seat::new(name, number_of_node, spec.device, spec.threads, orders, late));
         }
         Ok(())
     }
@@ -125,8 +99,7 @@ impl Coordinator<'_, '_> {
             match change {
                 // A node elsewhere may be added only when it is known which files it would get.
                 other
-                    if self.scheduler.is_none()
-                        && !matches!(&other, Change::Add(_) if !self.meeting.here) =>
+                    if self.scheduler.is_none() && !matches!(&other, Change::Add(_) if !self.setup.here) =>
                 {
                     self.deferred.push(other);
                 }
@@ -147,9 +120,7 @@ impl Coordinator<'_, '_> {
             return Ok(());
         }
         // Files went to this machine alone so far; what may leave it is another question.
-        if let (false, Some(text)) =
-            (node.spec().place == Place::Local, self.meeting.kept_here(self.request)?)
-        {
+        if let (false, Some(text)) = (node.spec().place == Place::Local, self.setup.kept_here()?) {
             self.emit(Event::Warning { text: format!("{} does not join: {text}", node.name()) });
             return Ok(());
         }
@@ -163,7 +134,7 @@ impl Coordinator<'_, '_> {
         let first = self.seats.len();
         self.seat(node)?;
         for slot in first..self.seats.len() {
-            let model = super::setup::model(&self.seats[slot]);
+            let model = self.seats[slot].model();
             self.feed(Input::Joined(model))?;
             self.boot(slot);
         }

@@ -4,11 +4,9 @@ mod calibrate;
 mod decide;
 mod finalize;
 mod identify;
-mod inspect;
 mod measure;
 mod members;
 mod prove;
-mod retry;
 mod setup;
 mod spots;
 mod teardown;
@@ -23,7 +21,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use self::prove::Proving;
-use self::setup::Meeting;
 use self::spots::Spots;
 use super::finalizer::Finalizer;
 use super::messages::{Order, Report, Tile};
@@ -31,6 +28,7 @@ use super::options::{Cancel, Options, Outcome, Restart};
 use super::output::Target;
 use super::roster::Change;
 use super::seat::{Seat, Stage};
+use super::setup::{Event as Happened, Progress, Setup};
 use super::work::Work;
 use crate::blender::TileDone;
 use crate::cost::NodeModel;
@@ -67,7 +65,7 @@ pub(super) struct Coordinator<'a, 'b> {
     abort: Arc<AtomicBool>,
     job: Arc<OnceLock<String>>,
     began: Instant,
-    meeting: Meeting,
+    setup: Setup<'a>,
     work: Option<Work>,
     scheduler: Option<Scheduler>,
     /// Changes of members that wait for the plan.
@@ -129,7 +127,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             abort: Arc::default(),
             job: Arc::default(),
             began: Instant::now(),
-            meeting: Meeting::new(request, nodes.iter().all(|n| n.spec().place == Place::Local))?,
+            setup: Setup::new(request, nodes.iter().all(|n| n.spec().place == Place::Local))?,
             work: None,
             scheduler: None,
             deferred: Vec::new(),
@@ -237,9 +235,9 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     pub(super) fn plan_only(mut self) -> Result<Plan> {
         let plan = self.meet().and_then(|()| {
             // A run starts its own Blenders.
-            let models: Vec<NodeModel> = self.seats.iter().map(setup::cold).collect();
+            let models: Vec<NodeModel> = self.seats.iter().map(Seat::cold).collect();
             let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
-            crate::plan::plan(self.meeting.planning(work), &models)
+            crate::plan::plan(self.setup.planning(work), &models)
         });
         self.part_ways();
         self.abort.store(true, Ordering::Relaxed);
@@ -268,7 +266,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         if self.request.native.is_some() {
             return self.conclude();
         }
-        let alone = self.meeting.facts.iter().find_map(|f| f.needs.alone.as_ref());
+        let alone = self.setup.facts.iter().find_map(|f| f.needs.alone.as_ref());
         if let Some(why) = alone.filter(|_| !self.request.force_tiles).map(|why| printable(why, 300)) {
             self.restart = Some(Restart::Whole(why.clone()));
             return Err(Error::input(why).remedy("--force-tiles cuts the frame all the same."));
@@ -297,7 +295,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         for slot in 0..self.seats.len() {
             self.boot(slot);
         }
-        while !self.met() {
+        while !self.setup.is_done(self.clock(), &self.seats) {
             self.step()?;
         }
         Ok(())
@@ -336,7 +334,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             }
             Err(_) => self.feed(Input::Tick)?,
         }
-        self.mind_the_scout();
+        self.set_up_tick()?;
         self.change_members()?;
         if self.told.elapsed() >= TICK {
             self.told = Instant::now();
@@ -399,7 +397,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
                 self.feed(Input::Failed(slot, tile, error))
             }
             Report::Lost(error) => self.lost(slot, error),
-            other => self.met_report(slot, other),
+            other => self.set_up_report(slot, other),
         }
     }
 
@@ -451,6 +449,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         self.seats[slot].proven = true;
         let record = self.record(tile, node, &done)?;
         self.rendered += 1;
+        self.setup.progress = Progress::Rendering;
         self.handed.remove(&tile.piece.id);
         self.files.insert(tile.piece.id, record.file);
         self.emit(Event::Stored {
@@ -487,22 +486,22 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     }
 
     fn lost(&mut self, slot: usize, error: Error) -> Result<()> {
-        let error = self.beyond_help(slot, error);
+        if self.seats[slot].stage == Stage::Off {
+            // It was left out before its connection ended.
+            return self.proof_lost(slot);
+        }
+        let error = self.seats[slot].beyond_help(error);
         if let Some(work) = self.work.as_mut() {
             let (node, reason) = (self.seats[slot].name.clone(), error.to_string());
             work.dir.append(&Record::Lost { node, reason, at: now() })?;
         }
-        self.seats[slot].stage = Stage::Booting;
-        self.seats[slot].rendering = false;
-        self.seats[slot].picture = None;
-        self.seats[slot].built = false;
-        self.seats[slot].trouble = Some(error.clone());
+        self.seats[slot].lost(error.clone());
         self.proof_lost(slot)?;
         // A scheduler that has nothing more to hand out does not ask for anybody; a finish may.
         if self.scheduler.is_some() && !self.complete {
             return self.feed(Input::Lost(slot, error));
         }
-        self.lost_before_planning(slot, &error)
+        self.set_up_on(slot, Happened::Lost(error))
     }
 
     /// Tells the scheduler, and carries out what it wants.
@@ -558,7 +557,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     fn models(&self) -> Vec<NodeModel> {
         let several = self.work.as_ref().is_some_and(|w| w.canvases.len() > 1);
         let model = |seat: &Seat| {
-            let model = setup::model(seat);
+            let model = seat.model();
             // Every picture has to be built, not only the first.
             let ready = seat.stage == Stage::Ready;
             match (several, seat.built) {
@@ -577,14 +576,17 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         )
     }
 
-    pub(super) fn retire(&mut self, slot: usize, reason: String) {
-        let remedy = self.trouble(slot).1;
-        let seat = &mut self.seats[slot];
-        // Who was left out before the plan was has been named.
-        if seat.stage == Stage::Off {
-            return;
+    fn retire(&mut self, slot: usize, reason: String) {
+        // A slot that was left out before the plan was has been named.
+        if self.seats[slot].stage != Stage::Off {
+            self.seats[slot].stage = Stage::Off;
+            self.tell_retired(slot, reason);
         }
-        seat.stage = Stage::Off;
+    }
+
+    fn tell_retired(&mut self, slot: usize, reason: String) {
+        let remedy = self.trouble(slot).1;
+        let seat = &self.seats[slot];
         seat.order(Order::Stop);
         let node = seat.name.clone();
         self.emit(Event::Retired { slot, node, reason, remedy });
@@ -594,7 +596,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     fn plan(&mut self) -> Result<()> {
         let models = self.models();
         let Some(work) = self.work.as_mut() else { return Ok(()) };
-        let plan = crate::plan::plan(self.meeting.planning(work), &models)?;
+        let plan = crate::plan::plan(self.setup.planning(work), &models)?;
         self.planned = plan.tiles().unwrap_or(0);
         work.dir.append(&Record::Planned {
             tiles: self.planned,
@@ -602,7 +604,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             alone: plan.alone.as_ref().map(|a| a.1),
             at: now(),
         })?;
-        if let Some(map) = &self.meeting.map {
+        if let Some(map) = &self.setup.map {
             work.dir.append(&Record::Costs(map.cells().clone()))?;
         }
         let seed = u64::from_str_radix(&work.identity.id()[..16], 16).unwrap_or(0);

@@ -101,7 +101,7 @@ impl Coordinator<'_, '_> {
 
     /// Begins the proof where it is wanted at once: asked for, or something about scene or Blender is not known.
     pub(super) fn begin_proof(&mut self) -> Result<()> {
-        let unknown = self.meeting.blender.as_ref().is_some_and(|b| crate::proof::is_untested(&b.0));
+        let unknown = self.setup.blender.as_ref().is_some_and(|b| crate::proof::is_untested(&b.0));
         let wanted = match self.options.proof {
             Mode::Never => false,
             Mode::Always => true,
@@ -181,7 +181,7 @@ impl Coordinator<'_, '_> {
     fn case(&self, work: &Work, at: usize) -> Result<Case> {
         let none = || Error::render("there is nothing to prove");
         let shot = work.shots.get(at).ok_or_else(none)?;
-        let facts = |scene: &str| self.meeting.facts.iter().find(|f| f.scene == scene);
+        let facts = |scene: &str| self.setup.facts.iter().find(|f| f.scene == scene);
         let main = facts(&shot.scene).ok_or_else(none)?;
         let base = self.request.resolution.unwrap_or(main.resolution);
         let before = self.request.percentage.unwrap_or(main.percentage);
@@ -189,7 +189,7 @@ impl Coordinator<'_, '_> {
         let area = |p: u32| Frame::scaled(base.0, base.1, p).map(Frame::area);
         let (full, small) = (area(before)?, area(percentage)?);
         let mut scenes: Vec<Asked> = Vec::new();
-        for each in &self.meeting.facts {
+        for each in &self.setup.facts {
             let is_main = each.scene == main.scene;
             let own = u64::from(each.percentage) * u64::from(percentage) / u64::from(before.max(1));
             scenes.push(Asked {
@@ -249,7 +249,7 @@ impl Coordinator<'_, '_> {
 
     /// This machine's Blender that a reference is rendered with, or why there is none.
     fn reference_blender(&self) -> Result<PathBuf, String> {
-        let wanted = self.meeting.blender.clone().ok_or("no node has said what Blender it has")?;
+        let wanted = self.setup.blender.clone().ok_or("no node has said what Blender it has")?;
         if let Some(why) = self.no_room_here() {
             return Err(why);
         }
@@ -568,7 +568,7 @@ impl Coordinator<'_, '_> {
 
     fn verdict(&self, settled: Settled) -> Verdict {
         let name = |node: usize| self.nodes.get(node).map_or_else(String::new, |n| n.name().to_owned());
-        let blender = self.meeting.blender.clone().unwrap_or_default().0;
+        let blender = self.setup.blender.clone().unwrap_or_default().0;
         let mut verdict = settled.verdict(&name, blender, self.clock() - self.proving.began);
         if verdict.finding == Finding::Foreign
             && let Some(difference) = self.unlike_here()
@@ -587,7 +587,7 @@ impl Coordinator<'_, '_> {
 
     /// What besides the scene's files differs between this machine's Blender and those of the nodes.
     fn unlike_here(&self) -> Option<Difference> {
-        let (_, there) = self.meeting.scene_environment.as_ref()?;
+        let (_, there) = self.setup.scene_environment.as_ref()?;
         let here = self.proving.environment.as_ref()?;
         // What a Blender offers with a default scene is not asked for in the middle of another one.
         let here = Environment { shown: there.shown.clone(), ..here.clone() };
@@ -639,7 +639,7 @@ impl Coordinator<'_, '_> {
         if self.options.prove_only || self.options.proof == Mode::Always {
             return Err(error.clone().within("the proof could not be made"));
         }
-        let untested = self.meeting.blender.as_ref().is_some_and(|b| crate::proof::is_untested(&b.0));
+        let untested = self.setup.blender.as_ref().is_some_and(|b| crate::proof::is_untested(&b.0));
         if untested && !self.request.force_tiles {
             let why = format!(
                 "this Blender is newer than the tested ones, and the proof could not be made: {error}"
@@ -658,7 +658,7 @@ impl Coordinator<'_, '_> {
             Stamp::of(&file.path).ok() != Some(file.stamp)
                 && InputPath::hashed(&file.path, &mut hashes).ok().is_none_or(|now| now.sha256 != file.sha256)
         };
-        self.meeting.inputs.files.iter().find(changed).map(|file| file.path.clone())
+        self.setup.inputs.files.iter().find(changed).map(|file| file.path.clone())
     }
 
     fn keep_proof(&self, verdict: &Verdict) {
