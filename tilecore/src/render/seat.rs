@@ -7,26 +7,56 @@ use super::probe::Patches;
 use crate::blender::Hello;
 use crate::cost::{self, NodeModel};
 use crate::error::Error;
+use crate::geometry::Rect;
 
-/// Where a slot is on its way from nothing to rendering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a slot is on its way from nothing to rendering, with what counts only there.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stage {
-    /// Connecting, logging in, starting Blender.
-    Booting,
+    /// Connecting, logging in, starting Blender. `queued` says that its shell has not started because it waits in a queue.
+    Booting { queued: bool },
     /// Blender is up; the scene's files are not known yet, or another slot of the node receives them.
     Waiting,
-    /// Receiving files and opening the scene.
-    Opening,
-    /// Listing the scene's files, looking at the scene: only the first slot does.
-    Looking,
+    /// Receiving files and opening the scene. `stalled` says that it was the inspector, fell silent, and is done without
+    /// until it answers.
+    Opening { stalled: bool },
+    /// Listing the scene's files, looking at the scene: only the inspector does.
+    Inspecting { stalled: bool },
     /// Applying the picture's settings.
     SettingUp,
-    /// Being measured, or handing over what an earlier connection left.
-    Measuring,
+    /// Handing over what an earlier connection left, or being measured with small renders of these patches.
+    Measuring { patches: Patches },
     /// Renders, or could.
-    Ready,
+    Ready { rendering: Option<Rendering> },
     /// Takes no further part.
     Off,
+}
+
+/// A tile that a slot renders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rendering {
+    pub(super) piece: u64,
+    /// Whether the tile before was one of another picture, or there was none: the scene is built with it.
+    pub(super) new_picture: bool,
+}
+
+/// What has come of a slot's rendering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Output {
+    /// It has never had anything to render.
+    Nothing,
+    /// It has, and its files may lie in its spool.
+    Begun,
+    /// A tile came from it.
+    Stored,
+}
+
+/// What its Blender has in memory, gone with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// Whether small renders have built the scene.
+    pub(super) built: bool,
+    /// The picture it rendered last.
+    pub(super) picture: Option<u32>,
 }
 
 /// Losses in a row before planning until nobody counts on a slot any more.
@@ -44,38 +74,23 @@ pub(super) struct Seat {
     pub(super) device: crate::node::Device,
     pub(super) threads: Option<u32>,
     pub(super) orders: Sender<Order>,
-    /// Whether it was the scout, fell silent, and is done without until it answers.
-    pub(super) astray: bool,
     pub(super) stage: Stage,
-    /// Whether its shell has not started because it waits in a queue.
-    pub(super) queued: bool,
     pub(super) hello: Option<Hello>,
     pub(super) start_s: f64,
     /// Seconds to open the scene's file.
     pub(super) open_s: f64,
     /// Seconds to build the scene for rendering.
     pub(super) build_s: f64,
-    /// Whether small renders have built it.
-    pub(super) built: bool,
     pub(super) rate: Option<f64>,
     pub(super) fixed_s: Option<f64>,
     /// Bytes per second from it to here, where a tile was large or slow enough to tell.
     pub(super) bytes_per_s: Option<f64>,
-    /// Small renders whose times are awaited.
-    pub(super) patches: Patches,
     /// Losses in a row before anything was rendered.
     pub(super) losses: u32,
     /// Whether the user has it wait.
     pub(super) held: bool,
-    /// Whether it has a tile to render.
-    pub(super) rendering: bool,
-    /// Whether it ever had one, which may lie in its spool.
-    pub(super) has_rendered: bool,
-    /// Whether a tile came from it.
-    pub(super) proven: bool,
-    /// The picture it rendered last, and whether that tile was its first.
-    pub(super) picture: Option<u32>,
-    pub(super) new_picture: bool,
+    pub(super) output: Output,
+    pub(super) memory: Memory,
     /// Whether it came while the job ran.
     pub(super) late: bool,
     /// Why it was lost last.
@@ -98,25 +113,18 @@ impl Seat {
             device,
             threads,
             orders,
-            astray: false,
-            stage: Stage::Booting,
-            queued: false,
+            stage: Stage::Booting { queued: false },
             hello: None,
             start_s: 0.0,
             open_s: 0.0,
             build_s: 0.0,
-            built: false,
             rate: None,
             fixed_s: None,
             bytes_per_s: None,
-            patches: Vec::new(),
             losses: 0,
             held: false,
-            rendering: false,
-            has_rendered: false,
-            proven: false,
-            picture: None,
-            new_picture: false,
+            output: Output::Nothing,
+            memory: Memory::default(),
             late,
             trouble: None,
         }
@@ -124,11 +132,83 @@ impl Seat {
 
     /// Its connection or its Blender is gone, and with it what that had in memory.
     pub(super) fn lost(&mut self, error: Error) {
-        self.stage = Stage::Booting;
-        self.rendering = false;
-        self.picture = None;
-        self.built = false;
+        self.reboot();
         self.trouble = Some(error);
+    }
+
+    /// It is started anew.
+    pub(super) fn reboot(&mut self) {
+        self.stage = Stage::Booting { queued: false };
+        self.memory = Memory::default();
+    }
+
+    /// It begins to render a tile of a picture.
+    pub(super) fn begin(&mut self, piece: u64, picture: u32) {
+        let new_picture = self.memory.picture.replace(picture) != Some(picture);
+        self.output = self.output.max(Output::Begun);
+        if let Stage::Ready { rendering } = &mut self.stage {
+            *rendering = Some(Rendering { piece, new_picture });
+        }
+    }
+
+    /// It renders nothing any more.
+    pub(super) fn rest(&mut self) {
+        if let Stage::Ready { rendering } = &mut self.stage {
+            *rendering = None;
+        }
+    }
+
+    /// The tile that it renders.
+    pub(super) fn rendering(&self) -> Option<Rendering> {
+        match &self.stage {
+            Stage::Ready { rendering } => *rendering,
+            _ => None,
+        }
+    }
+
+    /// Whether it renders, or could.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready { .. })
+    }
+
+    /// Whether it could take something to do at once.
+    pub(super) fn is_free(&self) -> bool {
+        self.stage == Stage::Ready { rendering: None } && !self.held
+    }
+
+    /// Whether it takes no further part.
+    pub(super) fn is_off(&self) -> bool {
+        self.stage == Stage::Off
+    }
+
+    /// Whether its Blender is not up.
+    pub(super) fn is_booting(&self) -> bool {
+        matches!(self.stage, Stage::Booting { .. })
+    }
+
+    /// Whether it opens the scene.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.stage, Stage::Opening { .. })
+    }
+
+    /// Whether it was the inspector and fell silent.
+    pub(super) fn is_stalled(&self) -> bool {
+        matches!(self.stage, Stage::Opening { stalled: true } | Stage::Inspecting { stalled: true })
+    }
+
+    /// Notes whether it fell silent as the inspector.
+    pub(super) fn stall(&mut self, now: bool) {
+        if let Stage::Opening { stalled } | Stage::Inspecting { stalled } = &mut self.stage {
+            *stalled = now;
+        }
+    }
+
+    /// The patches it is measured with; none where it is not.
+    pub(super) fn patches(&self) -> &[(Rect, u32)] {
+        match &self.stage {
+            Stage::Measuring { patches } => patches,
+            _ => &[],
+        }
     }
 
     /// What is known about it before it renders, from nothing, as a new run finds it.
@@ -147,15 +227,15 @@ impl Seat {
     /// The same as it is now.
     pub(super) fn model(&self) -> NodeModel {
         let cold = self.cold();
-        if self.stage == Stage::Ready { NodeModel { start_s: 0.0, sync_s: 0.0, ..cold } } else { cold }
+        if self.is_ready() { NodeModel { start_s: 0.0, sync_s: 0.0, ..cold } } else { cold }
     }
 
     /// A Blender that crashes while it opens or builds the scene does so again, or, worse, makes something else of what
     /// the crash left: the node that has not rendered anything of it is not tried again.
     pub(super) fn beyond_help(&self, error: Error) -> Error {
-        let began = self.rendering
-            || matches!(self.stage, Stage::Opening | Stage::Looking | Stage::SettingUp | Stage::Measuring);
-        if !error.is_crash() || !began || self.proven {
+        let began =
+            !matches!(self.stage, Stage::Booting { .. } | Stage::Waiting | Stage::Ready { rendering: None });
+        if !error.is_crash() || !began || self.output == Output::Stored {
             return error;
         }
         let words = error.process_log().and_then(last_words).unwrap_or_default();
@@ -221,17 +301,58 @@ mod tests {
                 .by_signal(11)
                 .log("Read x\nWriting: /tmp/a.crash.txt\nout of memory.\n")
         };
-        let error = seat(Stage::Opening).beyond_help(crash());
+        let error = seat(Stage::Opening { stalled: false }).beyond_help(crash());
         assert!(!error.is_retryable());
         assert!(error.hint().unwrap().contains("last words were: out of memory"), "{error}");
-        assert!(seat(Stage::Booting).beyond_help(crash()).is_retryable(), "it had not begun");
-        let rendered = Seat { proven: true, rendering: true, ..seat(Stage::Ready) };
+        assert!(
+            seat(Stage::Booting { queued: false }).beyond_help(crash()).is_retryable(),
+            "it had not begun"
+        );
+        let rendering = Some(Rendering { piece: 1, new_picture: false });
+        let rendered = Seat { output: Output::Stored, ..seat(Stage::Ready { rendering }) };
         assert!(rendered.beyond_help(crash()).is_retryable(), "it has rendered this scene before");
     }
 
     #[test]
+    fn the_first_tile_of_a_picture_builds_it_and_a_lost_blender_forgets_it() {
+        let mut seat = seat(Stage::Ready { rendering: None });
+        assert!(seat.is_free() && seat.output == Output::Nothing);
+        let mut builds = |piece, picture| {
+            seat.begin(piece, picture);
+            let builds = seat.rendering().unwrap().new_picture;
+            assert!(!seat.is_free());
+            seat.rest();
+            builds
+        };
+        assert_eq!([builds(1, 0), builds(2, 0), builds(3, 1)], [true, false, true]);
+        seat.lost(Error::node("gone"));
+        assert!(seat.is_booting() && seat.rendering().is_none() && seat.output == Output::Begun);
+        seat.stage = Stage::Ready { rendering: None };
+        seat.begin(4, 1);
+        assert!(seat.rendering().unwrap().new_picture, "another Blender has to build it again");
+        let held = Seat { held: true, ..self::seat(Stage::Ready { rendering: None }) };
+        assert!(held.is_ready() && !held.is_free());
+    }
+
+    #[test]
+    fn only_a_slot_that_opens_or_inspects_can_stall() {
+        for (stage, stalls) in [
+            (Stage::Opening { stalled: false }, true),
+            (Stage::Inspecting { stalled: false }, true),
+            (Stage::Waiting, false),
+            (Stage::Off, false),
+        ] {
+            let mut seat = seat(stage);
+            seat.stall(true);
+            assert_eq!(seat.is_stalled(), stalls);
+            seat.stall(false);
+            assert!(!seat.is_stalled());
+        }
+    }
+
+    #[test]
     fn quick_files_say_nothing_about_the_link() {
-        let mut seat = seat(Stage::Ready);
+        let mut seat = seat(Stage::Ready { rendering: None });
         seat.delivered(1000, 0.001);
         assert_eq!(seat.bytes_per_s, None);
         seat.delivered(1 << 20, 0.5);

@@ -15,7 +15,7 @@ use crate::render::finalizer::{Effect, Event as Happened, Ready, Stitched};
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report};
 use crate::render::options::Outcome;
 use crate::render::output;
-use crate::render::seat::{Seat, Stage as Seated};
+use crate::render::seat::Seat;
 use crate::render::stitching::{Sheets, moved};
 use crate::schedule::Input;
 use crate::state::{History, Record, now};
@@ -137,13 +137,12 @@ impl Coordinator<'_, '_> {
 
     /// Slots that could finish something, now or later.
     fn ready_slots(&self) -> Vec<Ready> {
-        let ready =
-            (0..self.seats.len()).filter(|s| self.seats[*s].stage == Seated::Ready && !self.seats[*s].held);
+        let ready = (0..self.seats.len()).filter(|s| self.seats[*s].is_ready() && !self.seats[*s].held);
         ready
             .map(|slot| Ready {
                 slot,
                 rate: self.seats[slot].rate.unwrap_or(0.0),
-                idle: !self.seats[slot].rendering
+                idle: self.seats[slot].is_free()
                     && !self.is_finishing(slot)
                     && !self.is_proving(slot)
                     && self.spots.busy != Some(slot),
@@ -255,7 +254,7 @@ impl Coordinator<'_, '_> {
 
     /// While a finish waits, somebody must be there or on the way.
     fn anyone_for_the_finish(&self) -> Result<()> {
-        let gone = |s: &Seat| s.stage == Seated::Off || (s.stage == Seated::Booting && s.is_away());
+        let gone = |s: &Seat| s.is_off() || (s.is_booting() && s.is_away());
         if self.finalizer.waits_for_a_slot() && self.seats.iter().all(gone) {
             return Err(Error::render("no node is there for the finish")
                 .remedy("Run the same command again when a node is reachable; all tiles are kept."));

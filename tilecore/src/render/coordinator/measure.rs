@@ -18,7 +18,7 @@ const FURTHEST: f64 = 100.0;
 impl Coordinator<'_, '_> {
     /// Begins to measure a slot that is set up, where that serves a purpose and is not known already.
     pub(super) fn measure(&mut self, slot: usize) -> Result<()> {
-        let several = self.seats.iter().filter(|s| s.stage != Stage::Off).count() > 1;
+        let several = self.seats.iter().filter(|s| !s.is_off()).count() > 1;
         let left = self.work.as_ref().is_some_and(|w| w.todo().iter().any(|rects| !rects.is_empty()));
         if self.options.prove_only || self.request.native.is_some() {
             return self.measured(slot);
@@ -39,7 +39,8 @@ impl Coordinator<'_, '_> {
         }
         let Some(work) = self.work.as_ref() else { return Ok(()) };
         let Some(canvas) = work.next_canvas() else { return Ok(()) };
-        self.seats[slot].patches = probe::first(canvas.region, work.identity.samples);
+        let patches = probe::first(canvas.region, work.identity.samples);
+        self.seats[slot].stage = Stage::Measuring { patches };
         self.ask(slot);
         Ok(())
     }
@@ -49,7 +50,7 @@ impl Coordinator<'_, '_> {
         let Some(canvas) = self.work.as_ref().and_then(Work::next_canvas) else { return };
         let seat = &self.seats[slot];
         let picture = Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() };
-        seat.order(Order::Probe(Box::new(picture), canvas.frame, seat.patches.clone(), 600.0));
+        seat.order(Order::Probe(Box::new(picture), canvas.frame, seat.patches().to_vec(), 600.0));
     }
 
     /// The slot's answer: first its rate, then, where the picture is worth it, a map of its cost.
@@ -57,7 +58,8 @@ impl Coordinator<'_, '_> {
         let Some(work) = self.work.as_ref() else { return Ok(()) };
         let Some(canvas) = work.next_canvas() else { return Ok(()) };
         let (region, frame, samples) = (canvas.region, canvas.frame, work.identity.samples);
-        let patches = std::mem::take(&mut self.seats[slot].patches);
+        let patches = self.seats[slot].patches().to_vec();
+        self.seats[slot].stage = Stage::Measuring { patches: Vec::new() };
         if let (Some(rate), Some(fixed_s)) = (self.seats[slot].rate, self.seats[slot].fixed_s) {
             // The first one only let Blender take in the number of samples.
             let (patches, seconds) =
@@ -73,15 +75,15 @@ impl Coordinator<'_, '_> {
         let Gauge { sync_s, fixed_s, rate } = gauge;
         let seat = &mut self.seats[slot];
         seat.build_s = sync_s;
-        seat.built = true;
+        seat.memory.built = true;
         (seat.rate, seat.fixed_s) = (Some(rate * self.setup.scale), Some(fixed_s));
         // One slot maps the picture; the others need not wait for it.
         if self.setup.map.is_none() && self.setup.mapper.is_none() {
-            let slots = self.seats.iter().filter(|s| s.stage != Stage::Off).count();
+            let slots = self.seats.iter().filter(|s| !s.is_off()).count();
             let patches = probe::survey(region, samples, gauge, slots);
             if !patches.is_empty() {
                 self.setup.mapper = Some(slot);
-                self.seats[slot].patches = patches;
+                self.seats[slot].stage = Stage::Measuring { patches };
                 self.ask(slot);
                 return Ok(());
             }
@@ -92,13 +94,12 @@ impl Coordinator<'_, '_> {
 
     /// Whether a slot is being measured with small renders.
     pub(super) fn is_probing(&self, slot: usize) -> bool {
-        let known = self.work.is_some();
-        known && self.seats[slot].stage == Stage::Measuring && !self.seats[slot].patches.is_empty()
+        !self.seats[slot].patches().is_empty()
     }
 
     /// A node that cannot be measured may render all the same: its tiles will tell how fast it is.
     pub(super) fn not_measured(&mut self, slot: usize, error: &Error) -> Result<()> {
-        self.seats[slot].patches.clear();
+        self.seats[slot].stage = Stage::Measuring { patches: Vec::new() };
         if self.setup.mapper == Some(slot) {
             self.setup.mapper = None;
         }

@@ -125,7 +125,7 @@ impl Coordinator<'_, '_> {
             return Ok(());
         }
         // One that left may be back.
-        let present = |s: &Seat| s.stage != Stage::Off && self.nodes[s.node].name() == node.name();
+        let present = |s: &Seat| !s.is_off() && self.nodes[s.node].name() == node.name();
         if self.seats.iter().any(present) {
             let text = format!("A node called {} takes part already: it is not added again.", node.name());
             self.emit(Event::Warning { text });
@@ -144,7 +144,7 @@ impl Coordinator<'_, '_> {
     /// Tells the scheduler about every slot of a node, or of all.
     fn each_of(&mut self, name: Option<&str>, what: &str, input: fn(SlotId) -> Input) -> Result<()> {
         let is_it = |seat: &Seat| {
-            seat.stage != Stage::Off
+            !seat.is_off()
                 && name.is_none_or(|name| self.nodes[seat.node].name() == name || seat.name == name)
         };
         let meant: Vec<SlotId> = (0..self.seats.len()).filter(|s| is_it(&self.seats[*s])).collect();

@@ -27,7 +27,7 @@ use super::messages::{Order, Report, Tile};
 use super::options::{Cancel, Options, Outcome, Restart};
 use super::output::Target;
 use super::roster::Change;
-use super::seat::{Seat, Stage};
+use super::seat::{Output, Seat, Stage};
 use super::setup::{Event as Happened, Progress, Setup};
 use super::work::Work;
 use crate::blender::TileDone;
@@ -412,7 +412,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     /// The slot renders nothing now: before the scheduler knows, it may be lent to the finish of a shot.
     fn free(&mut self, slot: usize) -> Result<()> {
-        self.seats[slot].rendering = false;
+        self.seats[slot].rest();
         self.hand_out_finishes()?;
         self.consider_proof()?;
         self.hand_out_proof()
@@ -421,9 +421,9 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     /// What it took to come from one picture to another says how much the next one will take.
     fn built(&mut self, slot: usize, piece: u64, seconds: f64) -> Result<()> {
         let seat = &mut self.seats[slot];
-        if seat.new_picture {
+        if seat.rendering().is_some_and(|r| r.piece == piece && r.new_picture) {
             // What small renders have built is built already.
-            if !seat.built && seconds.is_finite() {
+            if !seat.memory.built && seconds.is_finite() {
                 seat.build_s = seconds.max(0.0);
             }
             return self.feed(Input::Built(slot, piece, seconds));
@@ -436,7 +436,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         let error = match report {
             Report::Failed(_, error) => error,
             // Before a session is there, it is the link that cannot be made.
-            Report::Lost(error) if self.seats[slot].stage != Stage::Booting => error,
+            Report::Lost(error) if !self.seats[slot].is_booting() => error,
             _ => return None,
         };
         (error.kind() == Kind::Render && !error.is_retryable()).then_some(error)
@@ -446,7 +446,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     fn stored(&mut self, slot: usize, tile: &Tile, done: TileDone) -> Result<()> {
         let node = self.seats[slot].name.clone();
         self.seats[slot].losses = 0;
-        self.seats[slot].proven = true;
+        self.seats[slot].output = Output::Stored;
         let record = self.record(tile, node, &done)?;
         self.rendered += 1;
         self.setup.progress = Progress::Rendering;
@@ -486,7 +486,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     }
 
     fn lost(&mut self, slot: usize, error: Error) -> Result<()> {
-        if self.seats[slot].stage == Stage::Off {
+        if self.seats[slot].is_off() {
             // It was left out before its connection ended.
             return self.proof_lost(slot);
         }
@@ -522,10 +522,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
                     self.work.as_ref().and_then(|w| w.tile(piece, slot, seat.device, seat.threads))
                 {
                     seat.order(Order::Render(Box::new(tile)));
-                    let seat = &mut self.seats[slot];
-                    seat.rendering = true;
-                    seat.has_rendered = true;
-                    seat.new_picture = seat.picture.replace(piece.picture) != Some(piece.picture);
+                    self.seats[slot].begin(piece.id, piece.picture);
                     self.handed.insert(piece.id, piece.region);
                     self.emit(Event::Began { slot, tile: piece.id, region: piece.region });
                 }
@@ -540,7 +537,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
                 }
             }
             Action::Reconnect(slot, after) => {
-                self.seats[slot].stage = Stage::Booting;
+                self.seats[slot].reboot();
                 self.seats[slot].order(Order::Boot(Duration::from_secs_f64(after.clamp(0.0, 3600.0))));
                 let (reason, remedy) = self.trouble(slot);
                 let node = self.seats[slot].name.clone();
@@ -559,8 +556,8 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         let model = |seat: &Seat| {
             let model = seat.model();
             // Every picture has to be built, not only the first.
-            let ready = seat.stage == Stage::Ready;
-            match (several, seat.built) {
+            let ready = seat.is_ready();
+            match (several, seat.memory.built) {
                 (true, built) => NodeModel { sync_s: seat.build_s, unbuilt: ready && !built, ..model },
                 (false, false) if ready => NodeModel { sync_s: seat.build_s, unbuilt: true, ..model },
                 _ => model,
@@ -578,7 +575,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     fn retire(&mut self, slot: usize, reason: String) {
         // A slot that was left out before the plan was has been named.
-        if self.seats[slot].stage != Stage::Off {
+        if !self.seats[slot].is_off() {
             self.seats[slot].stage = Stage::Off;
             self.tell_retired(slot, reason);
         }
@@ -612,14 +609,14 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         self.scheduler =
             Some(Scheduler::new(&plan.start(), schedule::Options { seed, ..schedule::Options::default() }));
         for slot in 0..self.seats.len() {
-            match self.seats[slot].stage {
+            match &self.seats[slot].stage {
                 // One that is on an errand tells when it is back.
-                Stage::Ready if self.is_proving(slot) => {
+                Stage::Ready { .. } if self.is_proving(slot) => {
                     self.feed(Input::Lent(slot, prove::ERRAND_S))?;
                     self.feed(Input::Ready(slot))?;
                 }
-                Stage::Ready => self.feed(Input::Ready(slot))?,
-                Stage::Booting if self.seats[slot].is_away() => {
+                Stage::Ready { .. } => self.feed(Input::Ready(slot))?,
+                Stage::Booting { .. } if self.seats[slot].is_away() => {
                     let error = self.seats[slot].trouble.clone();
                     self.feed(Input::Away(slot, error.unwrap_or_else(|| Error::node("not to be reached"))))?;
                 }
@@ -637,7 +634,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     /// Everything is set up on this slot.
     pub(super) fn ready(&mut self, slot: usize) -> Result<()> {
         let seat = &mut self.seats[slot];
-        seat.stage = Stage::Ready;
+        seat.stage = Stage::Ready { rendering: None };
         if let (Some(hello), Some(work)) = (&seat.hello, self.work.as_mut()) {
             work.dir.append(&Record::Node(NodeRecord {
                 name: seat.name.clone(),

@@ -20,7 +20,7 @@ use crate::render::canvas::Canvas;
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report, Tile};
 use crate::render::options::Restart;
 use crate::render::prover::{Effect, Errand, Event as Happened, Idle, Prover, Settled};
-use crate::render::seat::Stage;
+use crate::render::seat::Output;
 use crate::render::stitching::{Sheets, moved};
 use crate::render::work::grown_within;
 use crate::render::work::{self, Work};
@@ -121,7 +121,7 @@ impl Coordinator<'_, '_> {
             return Ok(());
         }
         let Some(left) = self.scheduler.as_ref().and_then(|d| d.eta(self.clock())) else { return Ok(()) };
-        let ready = |s: &&crate::render::seat::Seat| s.stage == Stage::Ready;
+        let ready = |s: &&crate::render::seat::Seat| s.is_ready();
         let slowest = |of: fn(&crate::render::seat::Seat) -> f64| {
             self.seats.iter().filter(ready).map(of).fold(0.0, f64::max)
         };
@@ -317,7 +317,7 @@ impl Coordinator<'_, '_> {
         let nodes: BTreeSet<String> = self
             .seats
             .iter()
-            .filter(|s| s.stage != Stage::Off && s.hello.is_some())
+            .filter(|s| !s.is_off() && s.hello.is_some())
             .map(|s| {
                 let hello = s.hello.as_ref().map(|h| (&h.version, &h.hash, &h.environment));
                 format!("{} {:?} {hello:?}", self.nodes[s.node].name(), s.device)
@@ -343,11 +343,7 @@ impl Coordinator<'_, '_> {
         let idle: Vec<Idle> = (0..self.seats.len())
             .filter(|s| {
                 let seat = &self.seats[*s];
-                seat.stage == Stage::Ready
-                    && !seat.rendering
-                    && !seat.held
-                    && !self.is_finishing(*s)
-                    && !self.is_proving(*s)
+                seat.is_free() && !self.is_finishing(*s) && !self.is_proving(*s)
             })
             .map(|slot| Idle { slot, node: self.seats[slot].node })
             .collect();
@@ -358,7 +354,7 @@ impl Coordinator<'_, '_> {
 
     /// Nodes that render, or will soon.
     fn expected_nodes(&self) -> BTreeSet<usize> {
-        self.seats.iter().filter(|s| s.stage == Stage::Ready && !s.held).map(|s| s.node).collect()
+        self.seats.iter().filter(|s| s.is_ready() && !s.held).map(|s| s.node).collect()
     }
 
     fn carry(&mut self, effects: Vec<Effect>) -> Result<()> {
@@ -377,7 +373,7 @@ impl Coordinator<'_, '_> {
         let order = match errand {
             Errand::Tiles(case, tiles) => {
                 let tiles = tiles.iter().filter_map(|at| self.proof_tile(*case, *at, slot)).collect();
-                self.seats[slot].has_rendered = true;
+                self.seats[slot].output = self.seats[slot].output.max(Output::Begun);
                 Order::Prove(tiles)
             }
             Errand::Finish(case) => match self.finish_of(*case, slot, false) {
@@ -389,7 +385,7 @@ impl Coordinator<'_, '_> {
                 None => return Ok(()),
             },
         };
-        self.seats[slot].picture = None;
+        self.seats[slot].memory.picture = None;
         self.seats[slot].order(order);
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Coordinator<'_, '_> {
     /// What a slot says that renders nothing yet.
     pub(super) fn set_up_report(&mut self, slot: usize, report: Report) -> Result<()> {
         // A slot that was left out may still have been at work.
-        if self.seats[slot].stage == Stage::Off {
+        if self.seats[slot].is_off() {
             return Ok(());
         }
         // An inspector behind a slow link is no reason to wait long either.
@@ -136,7 +136,7 @@ impl Coordinator<'_, '_> {
         let canvases = work.canvases.clone();
         let closed = work.closed();
         let seat = &mut self.seats[slot];
-        seat.stage = Stage::Measuring;
+        seat.stage = Stage::Measuring { patches: Vec::new() };
         if self.rendered == 0 {
             let tiles = work.dir.layout().tiles();
             seat.order(Order::Adopt(Box::new(AdoptOrder {

@@ -10,7 +10,6 @@ use crate::events::Event;
 use crate::geometry::Rect;
 use crate::proof::Mode;
 use crate::render::messages::{Order, Report, Tile};
-use crate::render::seat::Stage;
 use crate::render::work::{Work, grown_within, name_of};
 use crate::schedule::{Input, Piece};
 use crate::state::TileRecord;
@@ -121,9 +120,7 @@ impl Coordinator<'_, '_> {
 
     /// A ready slot on another node than these, if there is one, or any.
     fn checker(&self, by: &BTreeSet<&str>) -> Option<usize> {
-        let ready = |s: &usize| {
-            self.seats[*s].stage == Stage::Ready && !self.seats[*s].held && !self.seats[*s].rendering
-        };
+        let ready = |s: &usize| self.seats[*s].is_free();
         let slots: Vec<usize> = (0..self.seats.len()).filter(ready).collect();
         let others = slots.iter().find(|s| !by.contains(self.seats[**s].name.as_str()));
         others.or(slots.first()).copied()

@@ -11,7 +11,7 @@ use super::Coordinator;
 use crate::blender::Worker;
 use crate::node::Node;
 use crate::render::messages::{Order, Report};
-use crate::render::seat::Stage;
+use crate::render::seat::{Output, Stage};
 
 /// A Blender that is well answers sooner.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -22,8 +22,8 @@ impl Coordinator<'_, '_> {
     /// Lets every node forget the job's spool, and waits a moment for it.
     pub(super) fn part_ways(&mut self) {
         // Who is on the way has nothing to forget, and need not come.
-        for seat in self.seats.iter().filter(|s| s.stage != Stage::Off) {
-            if seat.hello.is_some() && seat.stage != Stage::Booting {
+        for seat in self.seats.iter().filter(|s| !s.is_off()) {
+            if seat.hello.is_some() && !seat.is_booting() {
                 seat.order(Order::Forget);
             }
             seat.order(Order::Stop);
@@ -32,7 +32,7 @@ impl Coordinator<'_, '_> {
         let left: BTreeSet<usize> = self
             .seats
             .iter()
-            .filter(|s| s.has_rendered && !forgotten.contains(&s.node))
+            .filter(|s| s.output > Output::Nothing && !forgotten.contains(&s.node))
             .map(|s| s.node)
             .collect();
         if let Some(job) = self.job.get() {
@@ -48,7 +48,7 @@ impl Coordinator<'_, '_> {
     fn hear_farewells(&self) -> BTreeSet<usize> {
         let until = Instant::now() + ANSWER;
         let mut open: BTreeSet<usize> = (0..self.seats.len())
-            .filter(|s| !matches!(self.seats[*s].stage, Stage::Off | Stage::Booting))
+            .filter(|s| !matches!(self.seats[*s].stage, Stage::Off | Stage::Booting { .. }))
             .collect();
         let mut forgotten = BTreeSet::new();
         while !open.is_empty() {
@@ -89,7 +89,7 @@ impl Coordinator<'_, '_> {
     /// Waits a moment for the slots that are not there yet: they withdraw what they queued.
     pub(super) fn withdraw(&self) {
         let until = Instant::now() + Duration::from_millis(500);
-        let queued = self.seats.iter().zip(&self.threads).filter(|(seat, _)| seat.stage == Stage::Booting);
+        let queued = self.seats.iter().zip(&self.threads).filter(|(seat, _)| seat.is_booting());
         while Instant::now() < until && queued.clone().any(|(_, thread)| !thread.is_finished()) {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -171,7 +171,7 @@ impl<'a> Setup<'a> {
     /// What is to be done now that a slot said this.
     pub(super) fn on(&mut self, now: f64, seats: &mut [Seat], slot: usize, event: Event) -> Vec<Effect> {
         // A slot that was left out may still have been at work.
-        if seats[slot].stage == Stage::Off {
+        if seats[slot].is_off() {
             return Vec::new();
         }
         if let Err(error) = self.take(now, seats, slot, event) {
@@ -193,22 +193,24 @@ impl<'a> Setup<'a> {
         let slowest = seats.iter().map(|s| s.start_s).fold(0.5, f64::max);
         let patience = (3.0 * slowest).clamp(2.0, 10.0);
         let coming = seats.iter().any(|s| {
-            !matches!(s.stage, Stage::Ready | Stage::Off) && s.losses == 0 && !s.queued && !s.astray
+            !matches!(s.stage, Stage::Ready { .. } | Stage::Off | Stage::Booting { queued: true })
+                && s.losses == 0
+                && !s.is_stalled()
         });
-        seats.iter().any(|s| s.stage == Stage::Ready) && (!coming || now - ready > patience)
+        seats.iter().any(|s| s.is_ready()) && (!coming || now - ready > patience)
     }
 
     /// Time has passed. While an inspector says nothing, another slot that could look does so too: whether the first one
     /// hangs or has much to open cannot be told from here.
     pub(super) fn tick(&mut self, now: f64, seats: &mut [Seat]) -> Vec<Effect> {
         let Some(slot) = self.inspector.filter(|_| self.canvases.is_empty()) else { return Vec::new() };
-        let busy = matches!(seats[slot].stage, Stage::Opening | Stage::Looking);
+        let busy = matches!(seats[slot].stage, Stage::Opening { .. } | Stage::Inspecting { .. });
         let silent = now - self.heard;
         if !busy || silent < self.patience_s || !seats.iter().any(|s| s.stage == Stage::Waiting) {
             return Vec::new();
         }
         self.patience_s *= 2.0;
-        seats[slot].astray = true;
+        seats[slot].stall(true);
         let name = &seats[slot].name;
         self.warn(format!(
             "{name} has said nothing about the scene for {silent:.0} s: another node looks at it too."
@@ -251,15 +253,15 @@ impl<'a> Setup<'a> {
     fn take(&mut self, now: f64, seats: &mut [Seat], slot: usize, event: Event) -> Result<()> {
         let answer = matches!(event, Event::Opened(..) | Event::Surveyed(_) | Event::Inspected(_));
         let opened = matches!(event, Event::Opened(..));
-        if answer && seats[slot].astray && !self.back_from_astray(now, seats, slot, opened) {
+        if answer && seats[slot].is_stalled() && !self.back_from_astray(now, seats, slot, opened) {
             return Ok(());
         }
         self.heard(now, slot);
         match event {
             Event::Queued(words) => {
                 // Planning does not wait for slots in a queue; they join when their turn comes.
-                if seats[slot].stage == Stage::Booting {
-                    seats[slot].queued = true;
+                if seats[slot].is_booting() {
+                    seats[slot].stage = Stage::Booting { queued: true };
                     self.tell(events::Event::Queued { slot, node: seats[slot].name.clone(), words });
                 }
                 Ok(())
@@ -308,10 +310,9 @@ impl<'a> Setup<'a> {
         });
         let seat = &mut seats[slot];
         // How long a queue was says nothing about the next start.
-        seat.start_s = if std::mem::take(&mut seat.queued) { 0.0 } else { seconds };
+        seat.start_s = if seat.stage == (Stage::Booting { queued: true }) { 0.0 } else { seconds };
         let ignored = hello.environment.ignored_ocio.clone();
         seat.hello = Some(hello);
-        seat.astray = false;
         seat.stage = Stage::Waiting;
         if let Some(error) = self.too_old(&seats[slot]) {
             return self.give_up(now, seats, slot, &error);
@@ -352,7 +353,7 @@ impl<'a> Setup<'a> {
     /// What keeps the slot's tiles from fitting to those of the others, beside its Blender's version.
     fn other_environment(&self, seats: &[Seat], slot: usize) -> Option<Error> {
         let mine = &seats[slot].hello.as_ref()?.environment;
-        let others = seats.iter().enumerate().filter(|(at, s)| *at != slot && s.stage != Stage::Off);
+        let others = seats.iter().enumerate().filter(|(at, s)| *at != slot && !s.is_off());
         let mut others = others.filter_map(|(at, s)| Some((at, &s.hello.as_ref()?.environment)));
         others.find_map(|(at, theirs)| self.differing(&seats[at], theirs, &seats[slot], mine))
     }
@@ -403,7 +404,7 @@ impl<'a> Setup<'a> {
         self.start_over();
         for other in 0..seats.len() {
             let has = seats[other].blender() == Some((first.0.as_str(), first.1.as_str()));
-            if other != slot && seats[other].stage != Stage::Off && has {
+            if other != slot && !seats[other].is_off() && has {
                 self.give_up(now, seats, other, &error)?;
             }
         }
@@ -430,12 +431,12 @@ impl<'a> Setup<'a> {
         let newest = self.inputs.blends().filter_map(|path| Some((Version::of_file(path)?, path)));
         self.saved = newest.max_by_key(|found| found.0).map(|(version, path)| (version, path.to_owned()));
         for other in 0..seats.len() {
-            let error = self.too_old(&seats[other]).filter(|_| seats[other].stage != Stage::Off);
+            let error = self.too_old(&seats[other]).filter(|_| !seats[other].is_off());
             if let Some(error) = error {
                 self.give_up(now, seats, other, &error)?;
             }
         }
-        Ok(seats[slot].stage == Stage::Off)
+        Ok(seats[slot].is_off())
     }
 
     /// Moves every waiting slot on as far as it can go.
@@ -445,7 +446,8 @@ impl<'a> Setup<'a> {
                 continue;
             }
             let node = seats[slot].node;
-            let receiving = seats.iter().any(|s| s.node == node && s.stage == Stage::Opening && !s.astray);
+            let receiving =
+                seats.iter().any(|s| s.node == node && s.stage == (Stage::Opening { stalled: false }));
             let open =
                 if self.settled { !receiving && !self.canvases.is_empty() } else { self.inspector.is_none() };
             if open {
@@ -459,7 +461,7 @@ impl<'a> Setup<'a> {
     }
 
     fn open(&mut self, seats: &mut [Seat], slot: usize) {
-        seats[slot].stage = Stage::Opening;
+        seats[slot].stage = Stage::Opening { stalled: false };
         self.effects.push(Effect::Send(slot, Order::Open(Arc::clone(&self.inputs), self.request.scripts)));
     }
 
@@ -477,7 +479,7 @@ impl<'a> Setup<'a> {
             return Ok(());
         }
         if !self.settled {
-            seats[slot].stage = Stage::Looking;
+            seats[slot].stage = Stage::Inspecting { stalled: false };
             let order = FilesOrder {
                 scenes: self.request.scenes.clone(),
                 frames: match &self.request.frames {
@@ -564,7 +566,7 @@ impl<'a> Setup<'a> {
                 None => return self.effects.push(Effect::Decide(slot)),
             }
         };
-        seats[slot].stage = Stage::Looking;
+        seats[slot].stage = Stage::Inspecting { stalled: false };
         let request = self.request;
         let main = known < request.scenes.len().max(1);
         // What a scene needs hangs on how it is rendered.
@@ -602,12 +604,12 @@ impl<'a> Setup<'a> {
     /// One that had fallen silent answers. If nobody else has the scene open by now it is the inspector again; otherwise it
     /// does what all the others do. Says whether the answer is still wanted.
     fn back_from_astray(&mut self, now: f64, seats: &mut [Seat], slot: usize, opened: bool) -> bool {
-        seats[slot].astray = false;
+        seats[slot].stall(false);
         let other = self.inspector.filter(|other| *other != slot);
-        let no_further = other.is_none_or(|other| seats[other].stage == Stage::Opening);
+        let no_further = other.is_none_or(|other| seats[other].is_opening());
         if opened && !self.settled && self.surveys == 0 && no_further {
             if let Some(other) = other {
-                seats[other].astray = true;
+                seats[other].stall(true);
             }
             self.inspector = Some(slot);
             self.heard = now;
@@ -648,8 +650,8 @@ impl<'a> Setup<'a> {
     /// A slot takes no further part.
     fn give_up(&mut self, now: f64, seats: &mut [Seat], slot: usize, error: &Error) -> Result<()> {
         seats[slot].trouble = Some(error.clone());
-        if seats[slot].stage != Stage::Off {
-            let told = (0..seats.len()).any(|s| s != slot && seats[s].stage != Stage::Off);
+        if !seats[slot].is_off() {
+            let told = (0..seats.len()).any(|s| s != slot && !seats[s].is_off());
             seats[slot].stage = Stage::Off;
             self.effects.push(Effect::GiveUp { slot, error: error.clone(), told });
         }
@@ -663,7 +665,7 @@ impl<'a> Setup<'a> {
         if !error.is_retryable() {
             return self.give_up(now, seats, slot, error);
         }
-        if !seats.iter().any(|s| s.stage != Stage::Off && !s.is_away()) {
+        if !seats.iter().any(|s| !s.is_off() && !s.is_away()) {
             return self.give_up_on_all(now, seats, slot);
         }
         let seat = &seats[slot];
@@ -692,7 +694,7 @@ impl<'a> Setup<'a> {
 
 /// Fails when no slot is left, with each one's reason.
 fn anyone_left(seats: &[Seat]) -> Result<()> {
-    if seats.iter().any(|s| s.stage != Stage::Off) {
+    if seats.iter().any(|s| !s.is_off()) {
         return Ok(());
     }
     let troubles: Vec<&Error> = seats.iter().filter_map(|s| s.trouble.as_ref()).collect();

@@ -97,7 +97,7 @@ fn when_the_inspector_dies_another_one_looks() {
     let survey = surveyed(&s);
     s.on(3.0, &mut seats, 0, survey);
     s.on(3.5, &mut seats, 0, inspected());
-    seats[0].stage = Stage::Booting;
+    seats[0].lost(Error::node("gone"));
     let lost = s.on(4.0, &mut seats, 0, Event::Lost(Error::node("gone")));
     assert_eq!(words(&lost), ["0 boot", "1 open"]);
     assert!(s.facts.is_empty());
@@ -242,7 +242,7 @@ fn planning_waits_a_while_for_slots_that_are_coming() {
     let request = blend(folder.path(), "no header");
     let (mut s, mut seats) = (Setup::new(&request, true).unwrap(), seats(&["a", "b", "c"]));
     assert!(!s.is_done(0.0, &seats));
-    seats[0].stage = Stage::Ready;
+    seats[0].stage = Stage::Ready { rendering: None };
     s.ready = Some(1.0);
     assert!(!s.is_done(2.9, &seats) && s.is_done(3.1, &seats));
     s.on(2.0, &mut seats, 1, Event::Queued("pending".into()));
