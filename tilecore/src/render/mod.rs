@@ -14,11 +14,11 @@ mod port;
 mod probe;
 mod prover;
 mod roster;
-mod seat;
 mod session;
 mod setup;
 mod shot;
-mod slot;
+mod slot_thread;
+mod slots;
 mod stitching;
 mod work;
 

@@ -20,7 +20,7 @@ struct Taken {
 
 impl Coordinator<'_, '_> {
     /// The next run of this job knows from the start what this one learnt.
-    pub(super) fn keep_lessons(&mut self) {
+    pub(super) fn calibrate(&mut self) {
         let (Some(scheduler), Some(work)) = (&self.scheduler, &self.work) else { return };
         let [canvas] = work.canvases.as_slice() else { return };
         // How long adopted tiles took says nothing about the slots of this run.
@@ -28,7 +28,7 @@ impl Coordinator<'_, '_> {
             return;
         }
         let models: Vec<(f64, f64)> = scheduler.models().map(|m| (m.rate, m.fixed_s)).collect();
-        let slot_of = |name: &str| self.seats.iter().position(|s| s.name == name);
+        let slot_of = |name: &str| self.slots.iter().position(|s| s.name == name);
         let taken: Option<Vec<Taken>> = work
             .tiles
             .iter()
@@ -40,11 +40,11 @@ impl Coordinator<'_, '_> {
             .collect();
         let Some(taken) = taken else { return };
         let speeds: Vec<f64> = models.iter().map(|m| m.0).collect();
-        let Some((map, rates)) = lessons(canvas.frame, &taken, &speeds) else { return };
+        let Some((map, rates)) = learn(canvas.frame, &taken, &speeds) else { return };
         self.setup.map = Some(map);
         for (slot, rate) in rates.into_iter().enumerate() {
-            if let (Some(rate), Some(seat)) = (rate, self.seats.get_mut(slot)) {
-                (seat.rate, seat.fixed_s) = (Some(rate), Some(models[slot].1));
+            if let (Some(rate), Some(state)) = (rate, self.slots.get_mut(slot)) {
+                (state.rate, state.fixed_s) = (Some(rate), Some(models[slot].1));
                 self.remember(slot);
             }
         }
@@ -52,7 +52,7 @@ impl Coordinator<'_, '_> {
 }
 
 /// The picture's map and every slot's rate by what its tiles took; `speeds` tell how the slots compare.
-fn lessons(frame: Frame, taken: &[Taken], speeds: &[f64]) -> Option<(CostMap, Vec<Option<f64>>)> {
+fn learn(frame: Frame, taken: &[Taken], speeds: &[f64]) -> Option<(CostMap, Vec<Option<f64>>)> {
     let cell = f64::from(frame.width().max(frame.height())) / f64::from(CELLS);
     let along = |side: u32| ((f64::from(side) / cell).round() as u32).clamp(1, side.min(CELLS));
     let (columns, rows) = (along(frame.width()), along(frame.height()));
@@ -100,7 +100,7 @@ mod tests {
                 Taken { slot, region, rendered: region, own }
             })
             .collect();
-        let (map, rates) = lessons(frame, &taken, &[10.0, 20.0, 5.0]).unwrap();
+        let (map, rates) = learn(frame, &taken, &[10.0, 20.0, 5.0]).unwrap();
         let rates: Vec<f64> = rates.into_iter().flatten().collect();
         assert_eq!(rates.len(), 2, "the third rendered nothing");
         assert!((rates[1] / rates[0] - 2.0).abs() < 0.02, "{rates:?}");

@@ -15,7 +15,7 @@ use crate::render::finalizer::{Effect, Event as Happened, Ready, Stitched};
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report};
 use crate::render::options::Outcome;
 use crate::render::output;
-use crate::render::seat::Seat;
+use crate::render::slots::SlotState;
 use crate::render::stitching::{Sheets, moved};
 use crate::schedule::Input;
 use crate::state::{History, Record, now};
@@ -57,7 +57,7 @@ impl Coordinator<'_, '_> {
     }
 
     fn done(&mut self) -> Result<Outcome> {
-        self.keep_lessons();
+        self.calibrate();
         let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
         if self.finalizer.any_open() {
             return Err(self.interrupted());
@@ -137,12 +137,12 @@ impl Coordinator<'_, '_> {
 
     /// Slots that could finish something, now or later.
     fn ready_slots(&self) -> Vec<Ready> {
-        let ready = (0..self.seats.len()).filter(|s| self.seats[*s].is_ready() && !self.seats[*s].held);
+        let ready = (0..self.slots.len()).filter(|s| self.slots[*s].is_ready() && !self.slots[*s].held);
         ready
             .map(|slot| Ready {
                 slot,
-                rate: self.seats[slot].rate.unwrap_or(0.0),
-                idle: self.seats[slot].is_free()
+                rate: self.slots[slot].rate.unwrap_or(0.0),
+                idle: self.slots[slot].is_free()
                     && !self.is_finishing(slot)
                     && !self.is_proving(slot)
                     && self.spots.busy != Some(slot),
@@ -157,13 +157,13 @@ impl Coordinator<'_, '_> {
 
     fn send_finish(&mut self, slot: usize, shot: usize, whole: bool) {
         let Some(mut order) = self.finish_order(shot, whole) else { return };
-        let seat = &self.seats[slot];
+        let state = &self.slots[slot];
         for picture in order.sources.iter_mut().chain([&mut order.picture]) {
-            (picture.device, picture.threads) = (seat.device, seat.threads);
+            (picture.device, picture.threads) = (state.device, state.threads);
         }
-        seat.order(Order::Finish(Box::new(order)));
+        state.order(Order::Finish(Box::new(order)));
         if self.work.as_ref().is_some_and(|w| w.shots.len() == 1) {
-            let node = seat.name.clone();
+            let node = state.name.clone();
             self.emit(Event::Finishing { node });
         }
     }
@@ -254,8 +254,8 @@ impl Coordinator<'_, '_> {
 
     /// While a finish waits, somebody must be there or on the way.
     fn anyone_for_the_finish(&self) -> Result<()> {
-        let gone = |s: &Seat| s.is_off() || (s.is_booting() && s.is_away());
-        if self.finalizer.waits_for_a_slot() && self.seats.iter().all(gone) {
+        let gone = |s: &SlotState| s.is_off() || (s.is_booting() && s.is_away());
+        if self.finalizer.waits_for_a_slot() && self.slots.iter().all(gone) {
             return Err(Error::render("no node is there for the finish")
                 .remedy("Run the same command again when a node is reachable; all tiles are kept."));
         }

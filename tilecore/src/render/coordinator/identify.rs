@@ -132,7 +132,7 @@ impl Coordinator<'_, '_> {
         work.dir.append(&Record::Began {
             by: env!("CARGO_PKG_VERSION").to_owned(),
             at: now() - self.clock(),
-            nodes: self.seats.iter().map(|s| s.name.clone()).collect(),
+            nodes: self.slots.iter().map(|s| s.name.clone()).collect(),
         })?;
         let scenes = self.setup.scenes(self.request, effective);
         let shots = Event::Shots { of: work.shots.len(), done: work.shots_done() };
@@ -160,7 +160,7 @@ impl Coordinator<'_, '_> {
     /// What else decides what the pixels are: the same on all nodes, but for the processors where versions are mixed.
     fn environment(&self) -> Option<JobEnvironment> {
         let (_, environment) = self.setup.scene_environment.as_ref()?;
-        let cpus = self.seats.iter().filter(|s| s.device == Device::Cpu && !self.request.mixed_versions);
+        let cpus = self.slots.iter().filter(|s| s.device == Device::Cpu && !self.request.mixed_versions);
         let cpu = cpus.filter_map(|s| s.hello.as_ref()).map(|h| h.environment.cpu.clone()).next();
         Some(JobEnvironment {
             colour: environment.colour.clone(),
@@ -173,7 +173,7 @@ impl Coordinator<'_, '_> {
 
     /// F14: unlike devices are close, not equal.
     fn warn_of_mixed_devices(&mut self) {
-        let mut kinds: Vec<Device> = self.seats.iter().map(|s| s.device).collect();
+        let mut kinds: Vec<Device> = self.slots.iter().map(|s| s.device).collect();
         kinds.sort_unstable_by_key(|d| d.as_str());
         kinds.dedup();
         if kinds.len() > 1 {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::render::messages::Order;
 use crate::render::probe::{self, Gauge};
-use crate::render::seat::Stage;
+use crate::render::slots::Stage;
 use crate::render::work::Work;
 use crate::state::now;
 
@@ -18,7 +18,7 @@ const FURTHEST: f64 = 100.0;
 impl Coordinator<'_, '_> {
     /// Begins to measure a slot that is set up, where that serves a purpose and is not known already.
     pub(super) fn measure(&mut self, slot: usize) -> Result<()> {
-        let several = self.seats.iter().filter(|s| !s.is_off()).count() > 1;
+        let several = self.slots.taking_part() > 1;
         let left = self.work.as_ref().is_some_and(|w| w.todo().iter().any(|rects| !rects.is_empty()));
         if self.options.prove_only || self.request.native.is_some() {
             return self.measured(slot);
@@ -27,11 +27,11 @@ impl Coordinator<'_, '_> {
             return self.measured(slot);
         }
         if let Some(known) = self.remembered(slot) {
-            let seat = &mut self.seats[slot];
-            (seat.rate, seat.fixed_s) = (Some(known.rate), Some(known.fixed_s));
-            seat.bytes_per_s = known.bytes_per_s.filter(|b| b.is_finite() && *b > 1.0);
+            let state = &mut self.slots[slot];
+            (state.rate, state.fixed_s) = (Some(known.rate), Some(known.fixed_s));
+            state.bytes_per_s = known.bytes_per_s.filter(|b| b.is_finite() && *b > 1.0);
             // That of then, less what it took to open the file.
-            seat.build_s = (known.sync_s - seat.open_s).max(0.0);
+            state.build_s = (known.sync_s - state.open_s).max(0.0);
             if self.setup.map.is_none() {
                 self.setup.map = known.map.and_then(|cells| CostMap::new(cells).ok());
             }
@@ -40,7 +40,7 @@ impl Coordinator<'_, '_> {
         let Some(work) = self.work.as_ref() else { return Ok(()) };
         let Some(canvas) = work.next_canvas() else { return Ok(()) };
         let patches = probe::first(canvas.region, work.identity.samples);
-        self.seats[slot].stage = Stage::Measuring { patches };
+        self.slots[slot].stage = Stage::Measuring { patches };
         self.ask(slot);
         Ok(())
     }
@@ -48,9 +48,9 @@ impl Coordinator<'_, '_> {
     /// Sends the slot's patches to it.
     fn ask(&self, slot: usize) {
         let Some(canvas) = self.work.as_ref().and_then(Work::next_canvas) else { return };
-        let seat = &self.seats[slot];
-        let picture = Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() };
-        seat.order(Order::Probe(Box::new(picture), canvas.frame, seat.patches().to_vec(), 600.0));
+        let state = &self.slots[slot];
+        let picture = Picture { device: state.device, threads: state.threads, ..canvas.picture.clone() };
+        state.order(Order::Probe(Box::new(picture), canvas.frame, state.patches().to_vec(), 600.0));
     }
 
     /// The slot's answer: first its rate, then, where the picture is worth it, a map of its cost.
@@ -58,9 +58,9 @@ impl Coordinator<'_, '_> {
         let Some(work) = self.work.as_ref() else { return Ok(()) };
         let Some(canvas) = work.next_canvas() else { return Ok(()) };
         let (region, frame, samples) = (canvas.region, canvas.frame, work.identity.samples);
-        let patches = self.seats[slot].patches().to_vec();
-        self.seats[slot].stage = Stage::Measuring { patches: Vec::new() };
-        if let (Some(rate), Some(fixed_s)) = (self.seats[slot].rate, self.seats[slot].fixed_s) {
+        let patches = self.slots[slot].patches().to_vec();
+        self.slots[slot].stage = Stage::Measuring { patches: Vec::new() };
+        if let (Some(rate), Some(fixed_s)) = (self.slots[slot].rate, self.slots[slot].fixed_s) {
             // The first one only let Blender take in the number of samples.
             let (patches, seconds) =
                 (patches.get(1..).unwrap_or_default(), seconds.get(1..).unwrap_or_default());
@@ -73,17 +73,17 @@ impl Coordinator<'_, '_> {
         }
         let Some(gauge) = probe::gauge(&patches, seconds, samples) else { return self.measured(slot) };
         let Gauge { sync_s, fixed_s, rate } = gauge;
-        let seat = &mut self.seats[slot];
-        seat.build_s = sync_s;
-        seat.memory.built = true;
-        (seat.rate, seat.fixed_s) = (Some(rate * self.setup.scale), Some(fixed_s));
+        let state = &mut self.slots[slot];
+        state.build_s = sync_s;
+        state.memory.built = true;
+        (state.rate, state.fixed_s) = (Some(rate * self.setup.scale), Some(fixed_s));
         // One slot maps the picture; the others need not wait for it.
         if self.setup.map.is_none() && self.setup.mapper.is_none() {
-            let slots = self.seats.iter().filter(|s| !s.is_off()).count();
+            let slots = self.slots.taking_part();
             let patches = probe::survey(region, samples, gauge, slots);
             if !patches.is_empty() {
                 self.setup.mapper = Some(slot);
-                self.seats[slot].stage = Stage::Measuring { patches };
+                self.slots[slot].stage = Stage::Measuring { patches };
                 self.ask(slot);
                 return Ok(());
             }
@@ -94,16 +94,16 @@ impl Coordinator<'_, '_> {
 
     /// Whether a slot is being measured with small renders.
     pub(super) fn is_probing(&self, slot: usize) -> bool {
-        !self.seats[slot].patches().is_empty()
+        !self.slots[slot].patches().is_empty()
     }
 
     /// A node that cannot be measured may render all the same: its tiles will tell how fast it is.
     pub(super) fn not_measured(&mut self, slot: usize, error: &Error) -> Result<()> {
-        self.seats[slot].stage = Stage::Measuring { patches: Vec::new() };
+        self.slots[slot].stage = Stage::Measuring { patches: Vec::new() };
         if self.setup.mapper == Some(slot) {
             self.setup.mapper = None;
         }
-        let text = format!("{} could not be measured: {error}", self.seats[slot].name);
+        let text = format!("{} could not be measured: {error}", self.slots[slot].name);
         self.emit(Event::Warning { text });
         self.measured(slot)
     }
@@ -115,8 +115,8 @@ impl Coordinator<'_, '_> {
             return;
         }
         self.setup.scale = scale;
-        for slot in 0..self.seats.len() {
-            if let Some(rate) = self.seats[slot].rate.as_mut() {
+        for slot in 0..self.slots.len() {
+            if let Some(rate) = self.slots[slot].rate.as_mut() {
                 *rate *= scale;
                 self.remember(slot);
             }
@@ -126,9 +126,9 @@ impl Coordinator<'_, '_> {
     /// Everything that decides how fast this slot is with this picture, as one key.
     fn key(&self, slot: usize) -> Option<String> {
         let identity = &self.work.as_ref()?.identity;
-        let seat = &self.seats[slot];
-        let threads = seat.threads.map_or("auto".to_owned(), |t| t.to_string());
-        Some(Cache::key(&[&seat.name, seat.device.as_str(), &threads, &identity.id()]))
+        let state = &self.slots[slot];
+        let threads = state.threads.map_or("auto".to_owned(), |t| t.to_string());
+        Some(Cache::key(&[&state.name, state.device.as_str(), &threads, &identity.id()]))
     }
 
     fn remembered(&self, slot: usize) -> Option<Measured> {
@@ -141,20 +141,20 @@ impl Coordinator<'_, '_> {
         let (Some(path), Some(key), Some(work)) = (&self.options.bench, self.key(slot), &self.work) else {
             return;
         };
-        let seat = &self.seats[slot];
-        let (Some(rate), Some(fixed_s)) = (seat.rate, seat.fixed_s) else { return };
+        let state = &self.slots[slot];
+        let (Some(rate), Some(fixed_s)) = (state.rate, state.fixed_s) else { return };
         let mut cache = Cache::load(path);
         cache.put(
             key,
             Measured {
-                node: seat.name.clone(),
+                node: state.name.clone(),
                 blender: work.identity.blender.clone(),
                 scene: work.identity.files.first().map(|f| f.path.clone()).unwrap_or_default(),
-                start_s: seat.start_s,
-                sync_s: seat.sync_s(),
+                start_s: state.start_s,
+                sync_s: state.sync_s(),
                 fixed_s,
                 rate,
-                bytes_per_s: seat.bytes_per_s,
+                bytes_per_s: state.bytes_per_s,
                 map: self.setup.map.as_ref().map(|m| m.cells().clone()),
                 at: now(),
             },

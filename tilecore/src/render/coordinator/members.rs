@@ -12,23 +12,23 @@ use crate::node::{Node, Place};
 use crate::render::messages::Order;
 use crate::render::port::Port;
 use crate::render::roster::Change;
-use crate::render::seat::{Seat, Stage};
-use crate::render::slot;
+use crate::render::slot_thread;
+use crate::render::slots::SlotState;
 use crate::schedule::{Input, SlotId};
 
 impl Coordinator<'_, '_> {
     /// One thread per slot of all nodes.
-    pub(super) fn seat_all(&mut self, nodes: &[Arc<dyn Node>]) -> Result<()> {
+    pub(super) fn add_all(&mut self, nodes: &[Arc<dyn Node>]) -> Result<()> {
         for node in nodes.iter().filter(|n| n.spec().enabled) {
-            if self.nodes.iter().any(|other| other.name() == node.name()) {
+            if self.slots.nodes().iter().any(|other| other.name() == node.name()) {
                 return Err(Error::input(format!("two nodes are called `{}`", node.name()))
                     .remedy("Give one of them another name with name=…."));
             }
             if !self.is_of_another_kind(node) {
-                self.seat(node)?;
+                self.add_slots(node)?;
             }
         }
-        if self.seats.is_empty() {
+        if self.slots.is_empty() {
             return Err(Error::input("no node takes part")
                 .remedy("Name one with --node, for example --node local, or enable one in the config."));
         }
@@ -37,7 +37,7 @@ impl Coordinator<'_, '_> {
 
     /// Whether a node is left out for what it computes on, and if so says it.
     fn is_of_another_kind(&mut self, node: &Arc<dyn Node>) -> bool {
-        let (mine, first) = (node.spec().device, self.seats.first().map_or(node.spec().device, |s| s.device));
+        let (mine, first) = (node.spec().device, self.slots.first().map_or(node.spec().device, |s| s.device));
         let other = self.request.same_device && mine != first;
         if other {
             let text = format!(
@@ -52,12 +52,11 @@ impl Coordinator<'_, '_> {
     }
 
     /// One thread per slot of a node; nothing is connected yet.
-    fn seat(&mut self, node: &Arc<dyn Node>) -> Result<()> {
+    fn add_slots(&mut self, node: &Arc<dyn Node>) -> Result<()> {
         let spec = node.spec();
-        let number_of_node = self.nodes.len();
-        self.nodes.push(Arc::clone(node));
+        let number_of_node = self.slots.add_node(Arc::clone(node));
         for number in 0..spec.slots {
-            let index = self.seats.len();
+            let index = self.slots.len();
             let (orders, inbox) = unbounded();
             let name =
                 if spec.slots > 1 { format!("{}#{}", spec.name, number + 1) } else { spec.name.clone() };
@@ -72,20 +71,20 @@ impl Coordinator<'_, '_> {
             };
             let thread = std::thread::Builder::new()
                 .name(format!("slot {name}"))
-                .spawn(move || slot::run(&port))
+                .spawn(move || slot_thread::run(&port))
                 .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
             self.threads.push(thread);
             let late = self.work.is_some();
-            self.seats.push(Seat::new(name, number_of_node, spec.device, spec.threads, orders, late));
+            self.slots.add(SlotState::new(name, number_of_node, spec.device, spec.threads, orders, late));
         }
         Ok(())
     }
 
     /// Connects a slot.
     pub(super) fn boot(&mut self, slot: SlotId) {
-        let node = self.seats[slot].name.clone();
+        let node = self.slots[slot].name.clone();
         self.emit(Event::Connecting { slot, node });
-        self.seats[slot].order(Order::Boot(Duration::ZERO));
+        self.slots[slot].order(Order::Boot(Duration::ZERO));
     }
 
     /// Carries out what was asked of the members meanwhile.
@@ -125,16 +124,15 @@ impl Coordinator<'_, '_> {
             return Ok(());
         }
         // One that left may be back.
-        let present = |s: &Seat| !s.is_off() && self.nodes[s.node].name() == node.name();
-        if self.seats.iter().any(present) {
+        if self.slots.is_present(node.name()) {
             let text = format!("A node called {} takes part already: it is not added again.", node.name());
             self.emit(Event::Warning { text });
             return Ok(());
         }
-        let first = self.seats.len();
-        self.seat(node)?;
-        for slot in first..self.seats.len() {
-            let model = self.seats[slot].model();
+        let first = self.slots.len();
+        self.add_slots(node)?;
+        for slot in first..self.slots.len() {
+            let model = self.slots[slot].model();
             self.feed(Input::Joined(model))?;
             self.boot(slot);
         }
@@ -143,11 +141,7 @@ impl Coordinator<'_, '_> {
 
     /// Tells the scheduler about every slot of a node, or of all.
     fn each_of(&mut self, name: Option<&str>, what: &str, input: fn(SlotId) -> Input) -> Result<()> {
-        let is_it = |seat: &Seat| {
-            !seat.is_off()
-                && name.is_none_or(|name| self.nodes[seat.node].name() == name || seat.name == name)
-        };
-        let meant: Vec<SlotId> = (0..self.seats.len()).filter(|s| is_it(&self.seats[*s])).collect();
+        let meant = self.slots.called(name);
         if let (true, Some(name)) = (meant.is_empty(), name) {
             let text = format!("No node called {name} takes part: nothing is {what}.");
             self.emit(Event::Warning { text });
@@ -155,8 +149,8 @@ impl Coordinator<'_, '_> {
         for slot in meant {
             let input = input(slot);
             match input {
-                Input::Hold(_) => self.seats[slot].held = true,
-                Input::Release(_) => self.seats[slot].held = false,
+                Input::Hold(_) => self.slots[slot].held = true,
+                Input::Release(_) => self.slots[slot].held = false,
                 _ => {}
             }
             self.feed(input)?;

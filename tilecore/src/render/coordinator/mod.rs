@@ -27,8 +27,8 @@ use super::messages::{Order, Report, Tile};
 use super::options::{Cancel, Options, Outcome, Restart};
 use super::output::Target;
 use super::roster::Change;
-use super::seat::{Output, Seat, Stage};
 use super::setup::{Event as Happened, Progress, Setup};
+use super::slots::{Output, SlotState, Slots, Stage};
 use super::work::Work;
 use crate::blender::TileDone;
 use crate::cost::NodeModel;
@@ -54,9 +54,7 @@ pub(super) struct Coordinator<'a, 'b> {
     options: &'a Options,
     cancel: &'a Cancel,
     sink: &'a mut Sink<'b>,
-    seats: Vec<Seat>,
-    /// The nodes that the seats are on.
-    nodes: Vec<Arc<dyn Node>>,
+    slots: Slots,
     /// What this run is called on its nodes.
     run: String,
     threads: Vec<JoinHandle<()>>,
@@ -118,8 +116,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             options,
             cancel,
             sink,
-            seats: Vec::new(),
-            nodes: Vec::new(),
+            slots: Slots::default(),
             run: format!("{:08x}{:08x}", std::process::id(), (now() * 1000.0) as u64 & 0xffff_ffff),
             threads: Vec::new(),
             reporting,
@@ -147,7 +144,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             spots: Spots::default(),
             restart: None,
         };
-        control.seat_all(nodes)?;
+        control.add_all(nodes)?;
         Ok(control)
     }
 
@@ -190,7 +187,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             });
         }
         if result.is_ok() {
-            self.part_ways();
+            self.tear_down();
         }
         let result = result.and_then(|outcome| self.account(&outcome).map(|()| outcome));
         self.abort.store(true, Ordering::Relaxed);
@@ -233,13 +230,13 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     /// What a run would do.
     pub(super) fn plan_only(mut self) -> Result<Plan> {
-        let plan = self.meet().and_then(|()| {
+        let plan = self.set_up_all().and_then(|()| {
             // A run starts its own Blenders.
-            let models: Vec<NodeModel> = self.seats.iter().map(Seat::cold).collect();
+            let models: Vec<NodeModel> = self.slots.iter().map(SlotState::cold).collect();
             let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
             crate::plan::plan(self.setup.planning(work), &models)
         });
-        self.part_ways();
+        self.tear_down();
         self.abort.store(true, Ordering::Relaxed);
         if let Some(work) = self.work.take().filter(|w| w.tiles.is_empty()) {
             work.dir.remove()?;
@@ -249,8 +246,8 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     /// Proves that tiles are exact, and nothing else.
     pub(super) fn prove_only(mut self) -> Result<Verdict> {
-        let proved = self.meet().and_then(|()| self.begin_proof()).and_then(|()| self.wait_for_proof());
-        self.part_ways();
+        let proved = self.set_up_all().and_then(|()| self.begin_proof()).and_then(|()| self.wait_for_proof());
+        self.tear_down();
         self.abort.store(true, Ordering::Relaxed);
         self.proving.settle();
         let verdict = self.proving.verdict.take();
@@ -262,7 +259,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     }
 
     fn drive(&mut self) -> Result<Outcome> {
-        self.meet()?;
+        self.set_up_all()?;
         if self.request.native.is_some() {
             return self.conclude();
         }
@@ -286,16 +283,16 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     }
 
     /// Reaches the nodes and finds out what there is to do.
-    fn meet(&mut self) -> Result<()> {
+    fn set_up_all(&mut self) -> Result<()> {
         if self.request.scripts {
             let text =
                 "Scripts and drivers in the .blend may do anything on every node: --allow-scripts is set.";
             self.emit(Event::Warning { text: text.to_owned() });
         }
-        for slot in 0..self.seats.len() {
+        for slot in 0..self.slots.len() {
             self.boot(slot);
         }
-        while !self.setup.is_done(self.clock(), &self.seats) {
+        while !self.setup.is_done(self.clock(), &self.slots) {
             self.step()?;
         }
         Ok(())
@@ -379,7 +376,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
                 self.feed(Input::Rendered(slot, tile))
             }
             Report::Stored(tile, done, seconds) => {
-                self.seats[slot].delivered(done.bytes, seconds);
+                self.slots[slot].delivered(done.bytes, seconds);
                 self.stored(slot, &tile, done)
             }
             Report::Cancelled(tile) => {
@@ -403,7 +400,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     /// Puts on record that a tile failed, or, without a region, the finish.
     pub(super) fn failed(&mut self, slot: usize, region: Option<Rect>, reason: String) -> Result<()> {
-        let node = self.seats[slot].name.clone();
+        let node = self.slots[slot].name.clone();
         match self.work.as_mut() {
             Some(work) => work.dir.append(&Record::Failed { node, region, reason, at: now() }),
             None => Ok(()),
@@ -412,7 +409,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     /// The slot renders nothing now: before the scheduler knows, it may be lent to the finish of a shot.
     fn free(&mut self, slot: usize) -> Result<()> {
-        self.seats[slot].rest();
+        self.slots[slot].rest();
         self.hand_out_finishes()?;
         self.consider_proof()?;
         self.hand_out_proof()
@@ -420,11 +417,11 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     /// What it took to come from one picture to another says how much the next one will take.
     fn built(&mut self, slot: usize, piece: u64, seconds: f64) -> Result<()> {
-        let seat = &mut self.seats[slot];
-        if seat.rendering().is_some_and(|r| r.piece == piece && r.new_picture) {
+        let state = &mut self.slots[slot];
+        if state.rendering().is_some_and(|r| r.piece == piece && r.new_picture) {
             // What small renders have built is built already.
-            if !seat.memory.built && seconds.is_finite() {
-                seat.build_s = seconds.max(0.0);
+            if !state.memory.built && seconds.is_finite() {
+                state.build_s = seconds.max(0.0);
             }
             return self.feed(Input::Built(slot, piece, seconds));
         }
@@ -436,7 +433,7 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         let error = match report {
             Report::Failed(_, error) => error,
             // Before a session is there, it is the link that cannot be made.
-            Report::Lost(error) if !self.seats[slot].is_booting() => error,
+            Report::Lost(error) if !self.slots[slot].is_booting() => error,
             _ => return None,
         };
         (error.kind() == Kind::Render && !error.is_retryable()).then_some(error)
@@ -444,9 +441,9 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     /// Puts a finished tile on record; only then does it count.
     fn stored(&mut self, slot: usize, tile: &Tile, done: TileDone) -> Result<()> {
-        let node = self.seats[slot].name.clone();
-        self.seats[slot].losses = 0;
-        self.seats[slot].output = Output::Stored;
+        let node = self.slots[slot].name.clone();
+        self.slots[slot].losses = 0;
+        self.slots[slot].output = Output::Stored;
         let record = self.record(tile, node, &done)?;
         self.rendered += 1;
         self.setup.progress = Progress::Rendering;
@@ -486,16 +483,16 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     }
 
     fn lost(&mut self, slot: usize, error: Error) -> Result<()> {
-        if self.seats[slot].is_off() {
+        if self.slots[slot].is_off() {
             // It was left out before its connection ended.
             return self.proof_lost(slot);
         }
-        let error = self.seats[slot].beyond_help(error);
+        let error = self.slots[slot].beyond_help(error);
         if let Some(work) = self.work.as_mut() {
-            let (node, reason) = (self.seats[slot].name.clone(), error.to_string());
+            let (node, reason) = (self.slots[slot].name.clone(), error.to_string());
             work.dir.append(&Record::Lost { node, reason, at: now() })?;
         }
-        self.seats[slot].lost(error.clone());
+        self.slots[slot].lost(error.clone());
         self.proof_lost(slot)?;
         // A scheduler that has nothing more to hand out does not ask for anybody; a finish may.
         if self.scheduler.is_some() && !self.complete {
@@ -517,17 +514,17 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     fn act(&mut self, action: Action) -> Result<()> {
         match action {
             Action::Render(slot, piece) => {
-                let Some(seat) = self.seats.get(slot) else { return Ok(()) };
+                let Some(state) = self.slots.get(slot) else { return Ok(()) };
                 if let Some(tile) =
-                    self.work.as_ref().and_then(|w| w.tile(piece, slot, seat.device, seat.threads))
+                    self.work.as_ref().and_then(|w| w.tile(piece, slot, state.device, state.threads))
                 {
-                    seat.order(Order::Render(Box::new(tile)));
-                    self.seats[slot].begin(piece.id, piece.picture);
+                    state.order(Order::Render(Box::new(tile)));
+                    self.slots[slot].begin(piece.id, piece.picture);
                     self.handed.insert(piece.id, piece.region);
                     self.emit(Event::Began { slot, tile: piece.id, region: piece.region });
                 }
             }
-            Action::Cancel(slot, piece) => self.seats[slot].order(Order::Cancel(piece)),
+            Action::Cancel(slot, piece) => self.slots[slot].order(Order::Cancel(piece)),
             Action::Discard(piece) => {
                 let file = self.files.remove(&piece);
                 if let (Some(file), Some(work)) = (file, self.work.as_mut()) {
@@ -537,10 +534,10 @@ impl<'a, 'b> Coordinator<'a, 'b> {
                 }
             }
             Action::Reconnect(slot, after) => {
-                self.seats[slot].reboot();
-                self.seats[slot].order(Order::Boot(Duration::from_secs_f64(after.clamp(0.0, 3600.0))));
+                self.slots[slot].reboot();
+                self.slots[slot].order(Order::Boot(Duration::from_secs_f64(after.clamp(0.0, 3600.0))));
                 let (reason, remedy) = self.trouble(slot);
-                let node = self.seats[slot].name.clone();
+                let node = self.slots[slot].name.clone();
                 self.emit(Event::Lost { slot, node, reason, remedy, again_in: after });
             }
             Action::Retire(slot, reason) => self.retire(slot, reason),
@@ -553,21 +550,21 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     /// What is known of the slots.
     fn models(&self) -> Vec<NodeModel> {
         let several = self.work.as_ref().is_some_and(|w| w.canvases.len() > 1);
-        let model = |seat: &Seat| {
-            let model = seat.model();
+        let model = |state: &SlotState| {
+            let model = state.model();
             // Every picture has to be built, not only the first.
-            let ready = seat.is_ready();
-            match (several, seat.memory.built) {
-                (true, built) => NodeModel { sync_s: seat.build_s, unbuilt: ready && !built, ..model },
-                (false, false) if ready => NodeModel { sync_s: seat.build_s, unbuilt: true, ..model },
+            let ready = state.is_ready();
+            match (several, state.memory.built) {
+                (true, built) => NodeModel { sync_s: state.build_s, unbuilt: ready && !built, ..model },
+                (false, false) if ready => NodeModel { sync_s: state.build_s, unbuilt: true, ..model },
                 _ => model,
             }
         };
-        self.seats.iter().map(model).collect()
+        self.slots.iter().map(model).collect()
     }
 
     fn trouble(&self, slot: usize) -> (String, Option<String>) {
-        self.seats[slot].trouble.as_ref().map_or_else(
+        self.slots[slot].trouble.as_ref().map_or_else(
             || ("it gave no sign of life while it rendered".into(), None),
             |e| (e.to_string(), e.hint().map(str::to_owned)),
         )
@@ -575,17 +572,17 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     fn retire(&mut self, slot: usize, reason: String) {
         // A slot that was left out before the plan was has been named.
-        if !self.seats[slot].is_off() {
-            self.seats[slot].stage = Stage::Off;
+        if !self.slots[slot].is_off() {
+            self.slots[slot].stage = Stage::Off;
             self.tell_retired(slot, reason);
         }
     }
 
     fn tell_retired(&mut self, slot: usize, reason: String) {
         let remedy = self.trouble(slot).1;
-        let seat = &self.seats[slot];
-        seat.order(Order::Stop);
-        let node = seat.name.clone();
+        let state = &self.slots[slot];
+        state.order(Order::Stop);
+        let node = state.name.clone();
         self.emit(Event::Retired { slot, node, reason, remedy });
     }
 
@@ -608,20 +605,20 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         self.emit(Event::Planned { tiles: self.planned, seconds: plan.seconds, table: plan.to_string() });
         self.scheduler =
             Some(Scheduler::new(&plan.start(), schedule::Options { seed, ..schedule::Options::default() }));
-        for slot in 0..self.seats.len() {
-            match &self.seats[slot].stage {
+        for slot in 0..self.slots.len() {
+            match &self.slots[slot].stage {
                 // One that is on an errand tells when it is back.
                 Stage::Ready { .. } if self.is_proving(slot) => {
                     self.feed(Input::Lent(slot, prove::ERRAND_S))?;
                     self.feed(Input::Ready(slot))?;
                 }
                 Stage::Ready { .. } => self.feed(Input::Ready(slot))?,
-                Stage::Booting { .. } if self.seats[slot].is_away() => {
-                    let error = self.seats[slot].trouble.clone();
+                Stage::Booting { .. } if self.slots[slot].is_away() => {
+                    let error = self.slots[slot].trouble.clone();
                     self.feed(Input::Away(slot, error.unwrap_or_else(|| Error::node("not to be reached"))))?;
                 }
                 Stage::Off => {
-                    let error = self.seats[slot].trouble.clone();
+                    let error = self.slots[slot].trouble.clone();
                     let error = error.unwrap_or_else(|| Error::node("takes no part")).fatal();
                     self.feed(Input::Lost(slot, error))?;
                 }
@@ -633,20 +630,20 @@ impl<'a, 'b> Coordinator<'a, 'b> {
 
     /// Everything is set up on this slot.
     pub(super) fn ready(&mut self, slot: usize) -> Result<()> {
-        let seat = &mut self.seats[slot];
-        seat.stage = Stage::Ready { rendering: None };
-        if let (Some(hello), Some(work)) = (&seat.hello, self.work.as_mut()) {
+        let state = &mut self.slots[slot];
+        state.stage = Stage::Ready { rendering: None };
+        if let (Some(hello), Some(work)) = (&state.hello, self.work.as_mut()) {
             work.dir.append(&Record::Node(NodeRecord {
-                name: seat.name.clone(),
+                name: state.name.clone(),
                 blender: hello.version.clone(),
                 hash: hello.hash.clone(),
-                device: seat.device.as_str().to_owned(),
+                device: state.device.as_str().to_owned(),
                 cores: hello.cores,
-                start_s: seat.start_s,
-                sync_s: seat.sync_s(),
-                rate: seat.rate,
-                fixed_s: seat.fixed_s,
-                bytes_per_s: seat.bytes_per_s,
+                start_s: state.start_s,
+                sync_s: state.sync_s(),
+                rate: state.rate,
+                fixed_s: state.fixed_s,
+                bytes_per_s: state.bytes_per_s,
                 at: now(),
             }))?;
         }

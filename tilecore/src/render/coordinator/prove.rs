@@ -20,7 +20,7 @@ use crate::render::canvas::Canvas;
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report, Tile};
 use crate::render::options::Restart;
 use crate::render::prover::{Effect, Errand, Event as Happened, Idle, Prover, Settled};
-use crate::render::seat::Output;
+use crate::render::slots::Output;
 use crate::render::stitching::{Sheets, moved};
 use crate::render::work::grown_within;
 use crate::render::work::{self, Work};
@@ -121,9 +121,9 @@ impl Coordinator<'_, '_> {
             return Ok(());
         }
         let Some(left) = self.scheduler.as_ref().and_then(|d| d.eta(self.clock())) else { return Ok(()) };
-        let ready = |s: &&crate::render::seat::Seat| s.is_ready();
-        let slowest = |of: fn(&crate::render::seat::Seat) -> f64| {
-            self.seats.iter().filter(ready).map(of).fold(0.0, f64::max)
+        let ready = |s: &&crate::render::slots::SlotState| s.is_ready();
+        let slowest = |of: fn(&crate::render::slots::SlotState) -> f64| {
+            self.slots.iter().filter(ready).map(of).fold(0.0, f64::max)
         };
         let cost = slowest(|s| s.start_s) + slowest(|s| s.open_s) + 2.0 * slowest(|s| s.build_s) + BESIDES_S;
         if cost <= SHARE * (self.clock() + left) { self.prove() } else { Ok(()) }
@@ -254,8 +254,8 @@ impl Coordinator<'_, '_> {
             return Err(why);
         }
         // What a local node was started with is what its worker said of itself.
-        let local = self.seats.iter().find_map(|s| {
-            let (spec, hello) = (self.nodes.get(s.node)?.spec(), s.hello.as_ref()?);
+        let local = self.slots.iter().find_map(|s| {
+            let (spec, hello) = (self.slots.nodes().get(s.node)?.spec(), s.hello.as_ref()?);
             let same = (&hello.version, &hello.hash) == (&wanted.0, &wanted.1);
             let there = spec.place == Place::Local && same && !hello.program.is_empty();
             there.then(|| PathBuf::from(&hello.program))
@@ -279,9 +279,9 @@ impl Coordinator<'_, '_> {
         let free = available_memory()?;
         // What was free when the Blender here started, less what is now, is what the scene takes.
         let before = self
-            .seats
+            .slots
             .iter()
-            .filter(|s| self.nodes.get(s.node).is_some_and(|n| n.spec().place == Place::Local))
+            .filter(|s| self.slots.nodes().get(s.node).is_some_and(|n| n.spec().place == Place::Local))
             .filter_map(|s| s.hello.as_ref()?.memory)
             .max();
         let size = std::fs::metadata(&self.request.blend).map_or(0, |m| m.len());
@@ -315,12 +315,12 @@ impl Coordinator<'_, '_> {
             ));
         }
         let nodes: BTreeSet<String> = self
-            .seats
+            .slots
             .iter()
             .filter(|s| !s.is_off() && s.hello.is_some())
             .map(|s| {
                 let hello = s.hello.as_ref().map(|h| (&h.version, &h.hash, &h.environment));
-                format!("{} {:?} {hello:?}", self.nodes[s.node].name(), s.device)
+                format!("{} {:?} {hello:?}", self.slots.nodes()[s.node].name(), s.device)
             })
             .collect();
         parts.extend(nodes);
@@ -340,12 +340,12 @@ impl Coordinator<'_, '_> {
         if self.proving.done || self.proving.prover.is_none() {
             return Ok(());
         }
-        let idle: Vec<Idle> = (0..self.seats.len())
+        let idle: Vec<Idle> = (0..self.slots.len())
             .filter(|s| {
-                let seat = &self.seats[*s];
-                seat.is_free() && !self.is_finishing(*s) && !self.is_proving(*s)
+                let state = &self.slots[*s];
+                state.is_free() && !self.is_finishing(*s) && !self.is_proving(*s)
             })
-            .map(|slot| Idle { slot, node: self.seats[slot].node })
+            .map(|slot| Idle { slot, node: self.slots[slot].node })
             .collect();
         let expected = self.expected_nodes();
         let effects = self.proving.prover.as_mut().map(|p| p.offer(&idle, &expected)).unwrap_or_default();
@@ -354,7 +354,7 @@ impl Coordinator<'_, '_> {
 
     /// Nodes that render, or will soon.
     fn expected_nodes(&self) -> BTreeSet<usize> {
-        self.seats.iter().filter(|s| s.is_ready() && !s.held).map(|s| s.node).collect()
+        self.slots.iter().filter(|s| s.is_ready() && !s.held).map(|s| s.node).collect()
     }
 
     fn carry(&mut self, effects: Vec<Effect>) -> Result<()> {
@@ -373,7 +373,7 @@ impl Coordinator<'_, '_> {
         let order = match errand {
             Errand::Tiles(case, tiles) => {
                 let tiles = tiles.iter().filter_map(|at| self.proof_tile(*case, *at, slot)).collect();
-                self.seats[slot].output = self.seats[slot].output.max(Output::Begun);
+                self.slots[slot].output = self.slots[slot].output.max(Output::Begun);
                 Order::Prove(tiles)
             }
             Errand::Finish(case) => match self.finish_of(*case, slot, false) {
@@ -385,8 +385,8 @@ impl Coordinator<'_, '_> {
                 None => return Ok(()),
             },
         };
-        self.seats[slot].memory.picture = None;
-        self.seats[slot].order(order);
+        self.slots[slot].memory.picture = None;
+        self.slots[slot].order(order);
         Ok(())
     }
 
@@ -395,7 +395,7 @@ impl Coordinator<'_, '_> {
         let this = self.proving.cases.get(case)?;
         let piece = *this.pieces.get(at)?;
         let canvas = this.canvases.get(piece.picture as usize)?;
-        let seat = &self.seats[slot];
+        let state = &self.slots[slot];
         let name = format!("proof{case}-{}", work::name_of(piece.picture, piece.region));
         Some(Tile {
             piece,
@@ -403,15 +403,15 @@ impl Coordinator<'_, '_> {
             frame: canvas.frame,
             into: folder.join(format!("{name}.{}", this.format.extension())),
             name,
-            picture: Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() },
+            picture: Picture { device: state.device, threads: state.threads, ..canvas.picture.clone() },
         })
     }
 
     /// The order to finish a case's stitched tiles, or to render it whole.
     fn finish_of(&self, case: usize, slot: usize, whole: bool) -> Option<FinishOrder> {
         let this = self.proving.cases.get(case)?;
-        let seat = &self.seats[slot];
-        let here = |p: &Picture| Picture { device: seat.device, threads: seat.threads, ..p.clone() };
+        let state = &self.slots[slot];
+        let here = |p: &Picture| Picture { device: state.device, threads: state.threads, ..p.clone() };
         let folder = self.proof_folder();
         let stitched = this.canvases.iter().enumerate().map(|(at, canvas)| {
             (canvas.picture.scene.clone().unwrap_or_default(), stitched(&folder, case, at))
@@ -440,7 +440,7 @@ impl Coordinator<'_, '_> {
         self.proving.references += 1;
         let folder = self.proof_folder().join(format!("reference-{}", self.proving.references));
         std::fs::create_dir_all(&folder).at("create", &folder)?;
-        let local = self.seats.iter().find(|s| self.nodes[s.node].spec().place == Place::Local);
+        let local = self.slots.iter().find(|s| self.slots.nodes()[s.node].spec().place == Place::Local);
         let (threads, device) = local.map_or((None, crate::node::Device::Cpu), |s| (s.threads, s.device));
         let small = |case: &Case| Small {
             picture: Picture { threads, device, ..case.picture.clone() },
@@ -563,7 +563,8 @@ impl Coordinator<'_, '_> {
     }
 
     fn verdict(&self, settled: Settled) -> Verdict {
-        let name = |node: usize| self.nodes.get(node).map_or_else(String::new, |n| n.name().to_owned());
+        let name =
+            |node: usize| self.slots.nodes().get(node).map_or_else(String::new, |n| n.name().to_owned());
         let blender = self.setup.blender.clone().unwrap_or_default().0;
         let mut verdict = settled.verdict(&name, blender, self.clock() - self.proving.began);
         if verdict.finding == Finding::Foreign
@@ -683,17 +684,17 @@ impl Coordinator<'_, '_> {
     /// A slot of a node that came later renders a small frame first, where there is something to compare it with. Says
     /// whether it does.
     pub(super) fn on_probation(&mut self, slot: usize) -> bool {
-        let node = self.seats[slot].node;
+        let node = self.slots[slot].node;
         let holds = self.proving.verdict.as_ref().is_some_and(Verdict::holds);
         let known = self.proving.prover.as_ref().and_then(|p| p.settled()?.as_ref().ok());
         let new = known.is_some_and(|s| !s.nodes.contains(&node));
         let reference = self.proving.prover.as_ref().is_some_and(|p| p.reference(0).is_some());
-        if !(self.seats[slot].late && holds && new && reference) {
+        if !(self.slots[slot].late && holds && new && reference) {
             return false;
         }
         let Some(order) = self.finish_of(0, slot, true) else { return false };
         self.proving.probation.insert(slot);
-        self.seats[slot].order(Order::Finish(Box::new(order)));
+        self.slots[slot].order(Order::Finish(Box::new(order)));
         true
     }
 
@@ -706,14 +707,14 @@ impl Coordinator<'_, '_> {
         if found.is_equal() || !repeats {
             return self.ready(slot);
         }
-        let name = self.seats[slot].name.clone();
+        let name = self.slots[slot].name.clone();
         let error = Error::node(format!(
             "{name} makes another picture of this scene than the others: {}",
             found.words()
         ))
         .remedy("Look there for another Blender build, colour configuration or add-on.")
         .fatal();
-        self.seats[slot].trouble = Some(error.clone());
+        self.slots[slot].trouble = Some(error.clone());
         self.feed(Input::Lost(slot, error))
     }
 

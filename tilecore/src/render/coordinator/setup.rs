@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::events::Event;
 use crate::formats::TileFormat;
 use crate::render::messages::{AdoptOrder, Order, Report};
-use crate::render::seat::Stage;
 use crate::render::setup::{Effect, Event as Happened, Setup};
+use crate::render::slots::Stage;
 use crate::render::work::{self, Work};
 use crate::schedule::Input;
 
@@ -38,7 +38,7 @@ impl Coordinator<'_, '_> {
     /// What a slot says that renders nothing yet.
     pub(super) fn set_up_report(&mut self, slot: usize, report: Report) -> Result<()> {
         // A slot that was left out may still have been at work.
-        if self.seats[slot].is_off() {
+        if self.slots[slot].is_off() {
             return Ok(());
         }
         // An inspector behind a slow link is no reason to wait long either.
@@ -62,7 +62,7 @@ impl Coordinator<'_, '_> {
             Report::Looked(facts) => self.set_up_on(slot, Happened::Inspected(*facts)),
             Report::SetUp(effective) => self.set_up(slot, &effective),
             Report::Adopted(tiles) => {
-                let node = self.seats[slot].name.clone();
+                let node = self.slots[slot].name.clone();
                 for (tile, file) in tiles {
                     if let Some(work) = self.work.as_mut() {
                         work.adopted += 1;
@@ -83,21 +83,21 @@ impl Coordinator<'_, '_> {
     /// Tells set-up, and carries out what it wants.
     pub(super) fn set_up_on(&mut self, slot: usize, happened: Happened) -> Result<()> {
         let now = self.clock();
-        let effects = self.setup.on(now, &mut self.seats, slot, happened);
+        let effects = self.setup.on(now, &mut self.slots, slot, happened);
         self.carry_set_up(effects)
     }
 
     /// Time has passed.
     pub(super) fn set_up_tick(&mut self) -> Result<()> {
         let now = self.clock();
-        let effects = self.setup.tick(now, &mut self.seats);
+        let effects = self.setup.tick(now, &mut self.slots);
         self.carry_set_up(effects)
     }
 
     fn carry_set_up(&mut self, effects: Vec<Effect>) -> Result<()> {
         for effect in effects {
             match effect {
-                Effect::Send(slot, order) => self.seats[slot].order(order),
+                Effect::Send(slot, order) => self.slots[slot].order(order),
                 Effect::Tell(event) => self.emit(event),
                 Effect::Decide(slot) => {
                     self.decide()?;
@@ -118,11 +118,11 @@ impl Coordinator<'_, '_> {
     }
 
     fn send_settings(&self, slot: usize) {
-        let seat = &self.seats[slot];
+        let state = &self.slots[slot];
         let next = self.work.as_ref().and_then(Work::next_canvas).or(self.setup.canvases.first());
         if let Some(canvas) = next {
-            let picture = Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() };
-            seat.order(Order::SetUp(Box::new(picture)));
+            let picture = Picture { device: state.device, threads: state.threads, ..canvas.picture.clone() };
+            state.order(Order::SetUp(Box::new(picture)));
         }
     }
 
@@ -135,11 +135,11 @@ impl Coordinator<'_, '_> {
         let have = work.tiles.iter().map(|t| work::name_of(t.picture, t.region)).collect();
         let canvases = work.canvases.clone();
         let closed = work.closed();
-        let seat = &mut self.seats[slot];
-        seat.stage = Stage::Measuring { patches: Vec::new() };
+        let state = &mut self.slots[slot];
+        state.stage = Stage::Measuring { patches: Vec::new() };
         if self.rendered == 0 {
             let tiles = work.dir.layout().tiles();
-            seat.order(Order::Adopt(Box::new(AdoptOrder {
+            state.order(Order::Adopt(Box::new(AdoptOrder {
                 have,
                 canvases,
                 closed,

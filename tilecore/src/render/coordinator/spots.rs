@@ -49,7 +49,7 @@ impl Coordinator<'_, '_> {
             return Ok(());
         }
         let Some(work) = self.work.as_ref().filter(|w| w.only.is_none()) else { return Ok(()) };
-        let each = self.seats.iter().filter_map(|s| s.fixed_s).fold(USUAL_S, f64::max);
+        let each = self.slots.iter().filter_map(|s| s.fixed_s).fold(USUAL_S, f64::max);
         let affordable = (SHARE * self.clock() / each) as usize;
         let wanted = affordable.max(usize::from(self.options.proof == Mode::Always)).min(MOST);
         let spots = choose(&corners(work), wanted);
@@ -107,7 +107,7 @@ impl Coordinator<'_, '_> {
         {
             return Ok(true);
         }
-        let name = self.seats[slot].name.clone();
+        let name = self.slots[slot].name.clone();
         let nodes: Vec<&str> = by.into_iter().collect();
         Err(Error::input(format!(
             "{count} of {} pixels at {} differ between the tiles of {} and what {name} renders there",
@@ -120,9 +120,9 @@ impl Coordinator<'_, '_> {
 
     /// A ready slot on another node than these, if there is one, or any.
     fn checker(&self, by: &BTreeSet<&str>) -> Option<usize> {
-        let ready = |s: &usize| self.seats[*s].is_free();
-        let slots: Vec<usize> = (0..self.seats.len()).filter(ready).collect();
-        let others = slots.iter().find(|s| !by.contains(self.seats[**s].name.as_str()));
+        let ready = |s: &usize| self.slots[*s].is_free();
+        let slots: Vec<usize> = (0..self.slots.len()).filter(ready).collect();
+        let others = slots.iter().find(|s| !by.contains(self.slots[**s].name.as_str()));
         others.or(slots.first()).copied()
     }
 
@@ -132,7 +132,7 @@ impl Coordinator<'_, '_> {
         std::fs::create_dir_all(&folder).at("create", &folder)?;
         let Some(work) = self.work.as_ref() else { return Ok(None) };
         let Some(canvas) = work.canvases.get(spot.picture as usize) else { return Ok(None) };
-        let seat = &self.seats[slot];
+        let state = &self.slots[slot];
         let name = format!("spot{number}-{}", name_of(spot.picture, spot.rect));
         let tile = Tile {
             piece: Piece { id: u64::MAX, picture: spot.picture, region: spot.rect },
@@ -140,12 +140,12 @@ impl Coordinator<'_, '_> {
             frame: canvas.frame,
             into: folder.join(format!("{name}.{}", canvas.picture.format.extension())),
             name,
-            picture: Picture { device: seat.device, threads: seat.threads, ..canvas.picture.clone() },
+            picture: Picture { device: state.device, threads: state.threads, ..canvas.picture.clone() },
         };
         let part = Part { path: tile.into.clone(), region: spot.rect, rendered: tile.rendered };
         self.feed(Input::Lent(slot, USUAL_S))?;
         self.spots = Spots { busy: Some(slot), answer: None };
-        self.seats[slot].order(Order::Prove(vec![tile]));
+        self.slots[slot].order(Order::Prove(vec![tile]));
         while self.spots.answer.is_none() && self.spots.busy.is_some() {
             self.step()?;
         }

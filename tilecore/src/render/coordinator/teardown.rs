@@ -11,7 +11,7 @@ use super::Coordinator;
 use crate::blender::Worker;
 use crate::node::Node;
 use crate::render::messages::{Order, Report};
-use crate::render::seat::{Output, Stage};
+use crate::render::slots::{Output, Stage};
 
 /// A Blender that is well answers sooner.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -20,17 +20,17 @@ const ANOTHER: Duration = Duration::from_secs(5);
 
 impl Coordinator<'_, '_> {
     /// Lets every node forget the job's spool, and waits a moment for it.
-    pub(super) fn part_ways(&mut self) {
+    pub(super) fn tear_down(&mut self) {
         // Who is on the way has nothing to forget, and need not come.
-        for seat in self.seats.iter().filter(|s| !s.is_off()) {
-            if seat.hello.is_some() && !seat.is_booting() {
-                seat.order(Order::Forget);
+        for state in self.slots.iter().filter(|s| !s.is_off()) {
+            if state.hello.is_some() && !state.is_booting() {
+                state.order(Order::Forget);
             }
-            seat.order(Order::Stop);
+            state.order(Order::Stop);
         }
-        let forgotten = self.hear_farewells();
+        let forgotten = self.wait_for_forgotten();
         let left: BTreeSet<usize> = self
-            .seats
+            .slots
             .iter()
             .filter(|s| s.output > Output::Nothing && !forgotten.contains(&s.node))
             .map(|s| s.node)
@@ -45,10 +45,10 @@ impl Coordinator<'_, '_> {
     }
 
     /// Waits for every Blender that was told to forget; answers with the nodes of those that did.
-    fn hear_farewells(&self) -> BTreeSet<usize> {
+    fn wait_for_forgotten(&self) -> BTreeSet<usize> {
         let until = Instant::now() + ANSWER;
-        let mut open: BTreeSet<usize> = (0..self.seats.len())
-            .filter(|s| !matches!(self.seats[*s].stage, Stage::Off | Stage::Booting { .. }))
+        let mut open: BTreeSet<usize> = (0..self.slots.len())
+            .filter(|s| !matches!(self.slots[*s].stage, Stage::Off | Stage::Booting { .. }))
             .collect();
         let mut forgotten = BTreeSet::new();
         while !open.is_empty() {
@@ -56,7 +56,7 @@ impl Coordinator<'_, '_> {
             match self.reports.recv_timeout(left) {
                 Ok((slot, Report::Forgotten)) => {
                     open.remove(&slot);
-                    forgotten.insert(self.seats[slot].node);
+                    forgotten.insert(self.slots[slot].node);
                 }
                 Ok((slot, Report::Lost(_))) => {
                     open.remove(&slot);
@@ -74,7 +74,8 @@ impl Coordinator<'_, '_> {
         let threads: Vec<_> = nodes
             .iter()
             .filter_map(|at| {
-                let (node, run, job) = (Arc::clone(&self.nodes[*at]), self.run.clone(), job.to_owned());
+                let (node, run, job) =
+                    (Arc::clone(&self.slots.nodes()[*at]), self.run.clone(), job.to_owned());
                 let abort = Arc::clone(&self.abort);
                 let go_on = move || Instant::now() < until && !abort.load(Ordering::Relaxed);
                 std::thread::Builder::new().spawn(move || forget(node.as_ref(), &run, &job, &go_on)).ok()
@@ -89,7 +90,7 @@ impl Coordinator<'_, '_> {
     /// Waits a moment for the slots that are not there yet: they withdraw what they queued.
     pub(super) fn withdraw(&self) {
         let until = Instant::now() + Duration::from_millis(500);
-        let queued = self.seats.iter().zip(&self.threads).filter(|(seat, _)| seat.is_booting());
+        let queued = self.slots.iter().zip(&self.threads).filter(|(state, _)| state.is_booting());
         while Instant::now() < until && queued.clone().any(|(_, thread)| !thread.is_finished()) {
             std::thread::sleep(Duration::from_millis(5));
         }

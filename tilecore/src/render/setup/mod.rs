@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::canvas::Canvas;
 use super::messages::{FilesOrder, Order};
-use super::seat::{Seat, Stage};
 use super::shot::Shot;
+use super::slots::{SlotState, Stage};
 use crate::blender::{Facts, Hello, Opened};
 use crate::cost::{CostMap, Tiling};
 use crate::environment::Environment;
@@ -169,12 +169,12 @@ impl<'a> Setup<'a> {
     }
 
     /// What is to be done now that a slot said this.
-    pub(super) fn on(&mut self, now: f64, seats: &mut [Seat], slot: usize, event: Event) -> Vec<Effect> {
+    pub(super) fn on(&mut self, now: f64, slots: &mut [SlotState], slot: usize, event: Event) -> Vec<Effect> {
         // A slot that was left out may still have been at work.
-        if seats[slot].is_off() {
+        if slots[slot].is_off() {
             return Vec::new();
         }
-        if let Err(error) = self.take(now, seats, slot, event) {
+        if let Err(error) = self.take(now, slots, slot, event) {
             self.effects.push(Effect::Fail(error));
         }
         std::mem::take(&mut self.effects)
@@ -188,34 +188,34 @@ impl<'a> Setup<'a> {
     }
 
     /// Whether planning can begin: a slot is ready, and every other is too, or is gone, or has had its time.
-    pub(super) fn is_done(&self, now: f64, seats: &[Seat]) -> bool {
+    pub(super) fn is_done(&self, now: f64, slots: &[SlotState]) -> bool {
         let Some(ready) = self.ready else { return false };
-        let slowest = seats.iter().map(|s| s.start_s).fold(0.5, f64::max);
+        let slowest = slots.iter().map(|s| s.start_s).fold(0.5, f64::max);
         let patience = (3.0 * slowest).clamp(2.0, 10.0);
-        let coming = seats.iter().any(|s| {
+        let coming = slots.iter().any(|s| {
             !matches!(s.stage, Stage::Ready { .. } | Stage::Off | Stage::Booting { queued: true })
                 && s.losses == 0
                 && !s.is_stalled()
         });
-        seats.iter().any(|s| s.is_ready()) && (!coming || now - ready > patience)
+        slots.iter().any(|s| s.is_ready()) && (!coming || now - ready > patience)
     }
 
     /// Time has passed. While an inspector says nothing, another slot that could look does so too: whether the first one
     /// hangs or has much to open cannot be told from here.
-    pub(super) fn tick(&mut self, now: f64, seats: &mut [Seat]) -> Vec<Effect> {
+    pub(super) fn tick(&mut self, now: f64, slots: &mut [SlotState]) -> Vec<Effect> {
         let Some(slot) = self.inspector.filter(|_| self.canvases.is_empty()) else { return Vec::new() };
-        let busy = matches!(seats[slot].stage, Stage::Opening { .. } | Stage::Inspecting { .. });
+        let busy = matches!(slots[slot].stage, Stage::Opening { .. } | Stage::Inspecting { .. });
         let silent = now - self.heard;
-        if !busy || silent < self.patience_s || !seats.iter().any(|s| s.stage == Stage::Waiting) {
+        if !busy || silent < self.patience_s || !slots.iter().any(|s| s.stage == Stage::Waiting) {
             return Vec::new();
         }
         self.patience_s *= 2.0;
-        seats[slot].stall(true);
-        let name = &seats[slot].name;
+        slots[slot].stall(true);
+        let name = &slots[slot].name;
         self.warn(format!(
             "{name} has said nothing about the scene for {silent:.0} s: another node looks at it too."
         ));
-        self.inspect_again(now, seats, slot);
+        self.inspect_again(now, slots, slot);
         std::mem::take(&mut self.effects)
     }
 
@@ -250,36 +250,36 @@ impl<'a> Setup<'a> {
         self.request.scenes.len().max(1).min(self.facts.len())
     }
 
-    fn take(&mut self, now: f64, seats: &mut [Seat], slot: usize, event: Event) -> Result<()> {
+    fn take(&mut self, now: f64, slots: &mut [SlotState], slot: usize, event: Event) -> Result<()> {
         let answer = matches!(event, Event::Opened(..) | Event::Surveyed(_) | Event::Inspected(_));
         let opened = matches!(event, Event::Opened(..));
-        if answer && seats[slot].is_stalled() && !self.back_from_astray(now, seats, slot, opened) {
+        if answer && slots[slot].is_stalled() && !self.back_from_stall(now, slots, slot, opened) {
             return Ok(());
         }
         self.heard(now, slot);
         match event {
             Event::Queued(words) => {
                 // Planning does not wait for slots in a queue; they join when their turn comes.
-                if seats[slot].is_booting() {
-                    seats[slot].stage = Stage::Booting { queued: true };
-                    self.tell(events::Event::Queued { slot, node: seats[slot].name.clone(), words });
+                if slots[slot].is_booting() {
+                    slots[slot].stage = Stage::Booting { queued: true };
+                    self.tell(events::Event::Queued { slot, node: slots[slot].name.clone(), words });
                 }
                 Ok(())
             }
-            Event::Booted(hello, seconds) => self.booted(now, seats, slot, hello, seconds),
-            Event::Opened(seconds, opened) => self.opened(now, seats, slot, seconds, opened),
-            Event::Surveyed(survey) => self.surveyed(now, seats, slot, survey),
-            Event::Inspected(facts) => self.inspected(seats, slot, facts),
+            Event::Booted(hello, seconds) => self.booted(now, slots, slot, hello, seconds),
+            Event::Opened(seconds, opened) => self.opened(now, slots, slot, seconds, opened),
+            Event::Surveyed(survey) => self.surveyed(now, slots, slot, survey),
+            Event::Inspected(facts) => self.inspected(slots, slot, facts),
             Event::Decided => {
-                self.begin_set_up(seats, slot);
-                self.advance(now, seats);
+                self.begin_set_up(slots, slot);
+                self.advance(now, slots);
                 Ok(())
             }
             Event::Refused(error) if error.kind() == Kind::Input && self.progress == Progress::Unknown => {
                 Err(error)
             }
-            Event::Refused(error) => self.give_up(now, seats, slot, &error),
-            Event::Lost(error) => self.lost(now, seats, slot, &error),
+            Event::Refused(error) => self.give_up(now, slots, slot, &error),
+            Event::Lost(error) => self.lost(now, slots, slot, &error),
         }
     }
 
@@ -294,7 +294,7 @@ impl<'a> Setup<'a> {
     fn booted(
         &mut self,
         now: f64,
-        seats: &mut [Seat],
+        slots: &mut [SlotState],
         slot: usize,
         hello: Hello,
         seconds: f64,
@@ -302,64 +302,70 @@ impl<'a> Setup<'a> {
         let (version, hash) = (printable(&hello.version, 60), printable(&hello.hash, 60));
         self.tell(events::Event::Connected {
             slot,
-            node: seats[slot].name.clone(),
+            node: slots[slot].name.clone(),
             blender: version.clone(),
             hash: hash.clone(),
             cores: hello.cores,
             seconds,
         });
-        let seat = &mut seats[slot];
+        let state = &mut slots[slot];
         // How long a queue was says nothing about the next start.
-        seat.start_s = if seat.stage == (Stage::Booting { queued: true }) { 0.0 } else { seconds };
+        state.start_s = if state.stage == (Stage::Booting { queued: true }) { 0.0 } else { seconds };
         let ignored = hello.environment.ignored_ocio.clone();
-        seat.hello = Some(hello);
-        seat.stage = Stage::Waiting;
-        if let Some(error) = self.too_old(&seats[slot]) {
-            return self.give_up(now, seats, slot, &error);
+        state.hello = Some(hello);
+        state.stage = Stage::Waiting;
+        if let Some(error) = self.too_old(&slots[slot]) {
+            return self.give_up(now, slots, slot, &error);
         }
         let mine = (version, hash);
         match self.blender.clone() {
             None => self.blender = Some(mine),
             Some(first) if first != mine && !self.request.mixed_versions => {
-                if !self.choose_version(now, seats, slot, &first, mine)? {
+                if !self.choose_version(now, slots, slot, &first, mine)? {
                     return Ok(());
                 }
             }
             Some(_) => {}
         }
-        if let Some(error) = self.other_environment(seats, slot) {
-            return self.odd_one_out(seats, slot, error);
+        if let Some(error) = self.other_environment(slots, slot) {
+            return self.odd_one_out(slots, slot, error);
         }
         if !ignored.is_empty() {
-            let node = &seats[slot].name;
+            let node = &slots[slot].name;
             self.warn(format!(
                 "OCIO is set on {node} ({ignored}) and does not count there: the colours are those of this machine. env=OCIO:PATH chooses others."
             ));
         }
-        self.advance(now, seats);
+        self.advance(now, slots);
         Ok(())
     }
 
     /// A slot whose tiles would not fit: refused before anything renders, done without afterwards.
-    fn odd_one_out(&mut self, seats: &mut [Seat], slot: usize, error: Error) -> Result<()> {
-        if !seats[slot].late && self.progress < Progress::Rendering {
+    fn odd_one_out(&mut self, slots: &mut [SlotState], slot: usize, error: Error) -> Result<()> {
+        if !slots[slot].late && self.progress < Progress::Rendering {
             return Err(error);
         }
-        seats[slot].trouble = Some(error.clone());
+        slots[slot].trouble = Some(error.clone());
         self.effects.push(Effect::Schedule(Input::Lost(slot, error.fatal())));
         Ok(())
     }
 
     /// What keeps the slot's tiles from fitting to those of the others, beside its Blender's version.
-    fn other_environment(&self, seats: &[Seat], slot: usize) -> Option<Error> {
-        let mine = &seats[slot].hello.as_ref()?.environment;
-        let others = seats.iter().enumerate().filter(|(at, s)| *at != slot && !s.is_off());
+    fn other_environment(&self, slots: &[SlotState], slot: usize) -> Option<Error> {
+        let mine = &slots[slot].hello.as_ref()?.environment;
+        let others = slots.iter().enumerate().filter(|(at, s)| *at != slot && !s.is_off());
         let mut others = others.filter_map(|(at, s)| Some((at, &s.hello.as_ref()?.environment)));
-        others.find_map(|(at, theirs)| self.differing(&seats[at], theirs, &seats[slot], mine))
+        others.find_map(|(at, theirs)| self.differing(&slots[at], theirs, &slots[slot], mine))
     }
 
     /// Why tiles of two slots would not fit, whose Blenders are in these environments.
-    fn differing(&self, one: &Seat, theirs: &Environment, other: &Seat, mine: &Environment) -> Option<Error> {
+    fn differing(
+        &self,
+        one: &SlotState,
+        theirs: &Environment,
+        other: &SlotState,
+        mine: &Environment,
+    ) -> Option<Error> {
         let mixed = self.request.mixed_versions;
         // Blenders of several versions bring colours and scripts of their own: that was accepted.
         if mixed && one.blender() != other.blender() {
@@ -385,69 +391,69 @@ impl<'a> Setup<'a> {
     fn choose_version(
         &mut self,
         now: f64,
-        seats: &mut [Seat],
+        slots: &mut [SlotState],
         slot: usize,
         first: &(String, String),
         mine: (String, String),
     ) -> Result<bool> {
         let number = |blender: &(String, String)| Version::of_blender(&blender.0);
         let begun = self.progress > Progress::Unknown;
-        let error = other_version(seats, slot, first, &mine);
+        let error = other_version(slots, slot, first, &mine);
         if begun || number(&mine) < number(first) {
-            return self.give_up(now, seats, slot, &error).map(|()| false);
+            return self.give_up(now, slots, slot, &error).map(|()| false);
         }
         if number(&mine) == number(first) {
             // Neither is the newer one.
-            return self.odd_one_out(seats, slot, error).map(|()| false);
+            return self.odd_one_out(slots, slot, error).map(|()| false);
         }
         self.blender = Some(mine);
         self.start_over();
-        for other in 0..seats.len() {
-            let has = seats[other].blender() == Some((first.0.as_str(), first.1.as_str()));
-            if other != slot && !seats[other].is_off() && has {
-                self.give_up(now, seats, other, &error)?;
+        for other in 0..slots.len() {
+            let has = slots[other].blender() == Some((first.0.as_str(), first.1.as_str()));
+            if other != slot && !slots[other].is_off() && has {
+                self.give_up(now, slots, other, &error)?;
             }
         }
         Ok(true)
     }
 
     /// Why the Blender of this slot cannot take part: what it is to open was saved by a newer one.
-    fn too_old(&self, seat: &Seat) -> Option<Error> {
+    fn too_old(&self, state: &SlotState) -> Option<Error> {
         let (saved, file) = self.saved.as_ref()?;
-        let (version, _) = seat.blender()?;
+        let (version, _) = state.blender()?;
         Version::of_blender(version).filter(|mine| mine < saved)?;
         Some(
             Error::input(format!(
                 "{} was saved by Blender {saved}, and node {} has Blender {version}, which may lose or crash on what is new in the file",
                 file.file_name().unwrap_or_default().to_string_lossy(),
-                seat.name
+                state.name
             ))
             .remedy(format!("Give the node Blender {saved} or newer, or save the file with the Blender that it has.")),
         )
     }
 
     /// A library is newer than the .blend: leaves out every Blender that is older. Says whether this slot is.
-    fn leave_out_the_old(&mut self, now: f64, seats: &mut [Seat], slot: usize) -> Result<bool> {
+    fn leave_out_the_old(&mut self, now: f64, slots: &mut [SlotState], slot: usize) -> Result<bool> {
         let newest = self.inputs.blends().filter_map(|path| Some((Version::of_file(path)?, path)));
         self.saved = newest.max_by_key(|found| found.0).map(|(version, path)| (version, path.to_owned()));
-        for other in 0..seats.len() {
-            let error = self.too_old(&seats[other]).filter(|_| !seats[other].is_off());
+        for other in 0..slots.len() {
+            let error = self.too_old(&slots[other]).filter(|_| !slots[other].is_off());
             if let Some(error) = error {
-                self.give_up(now, seats, other, &error)?;
+                self.give_up(now, slots, other, &error)?;
             }
         }
-        Ok(seats[slot].is_off())
+        Ok(slots[slot].is_off())
     }
 
     /// Moves every waiting slot on as far as it can go.
-    fn advance(&mut self, now: f64, seats: &mut [Seat]) {
-        for slot in 0..seats.len() {
-            if seats[slot].stage != Stage::Waiting {
+    fn advance(&mut self, now: f64, slots: &mut [SlotState]) {
+        for slot in 0..slots.len() {
+            if slots[slot].stage != Stage::Waiting {
                 continue;
             }
-            let node = seats[slot].node;
+            let node = slots[slot].node;
             let receiving =
-                seats.iter().any(|s| s.node == node && s.stage == (Stage::Opening { stalled: false }));
+                slots.iter().any(|s| s.node == node && s.stage == (Stage::Opening { stalled: false }));
             let open =
                 if self.settled { !receiving && !self.canvases.is_empty() } else { self.inspector.is_none() };
             if open {
@@ -455,31 +461,31 @@ impl<'a> Setup<'a> {
                     self.inspector = Some(slot);
                     self.heard = now;
                 }
-                self.open(seats, slot);
+                self.open(slots, slot);
             }
         }
     }
 
-    fn open(&mut self, seats: &mut [Seat], slot: usize) {
-        seats[slot].stage = Stage::Opening { stalled: false };
+    fn open(&mut self, slots: &mut [SlotState], slot: usize) {
+        slots[slot].stage = Stage::Opening { stalled: false };
         self.effects.push(Effect::Send(slot, Order::Open(Arc::clone(&self.inputs), self.request.scripts)));
     }
 
     fn opened(
         &mut self,
         now: f64,
-        seats: &mut [Seat],
+        slots: &mut [SlotState],
         slot: usize,
         seconds: f64,
         opened: Opened,
     ) -> Result<()> {
-        seats[slot].open_s = seconds;
+        slots[slot].open_s = seconds;
         self.tell(events::Event::Opened { slot, seconds });
-        if !self.opened_in(seats, slot, opened)? {
+        if !self.opened_in(slots, slot, opened)? {
             return Ok(());
         }
         if !self.settled {
-            seats[slot].stage = Stage::Inspecting { stalled: false };
+            slots[slot].stage = Stage::Inspecting { stalled: false };
             let order = FilesOrder {
                 scenes: self.request.scenes.clone(),
                 frames: match &self.request.frames {
@@ -494,18 +500,18 @@ impl<'a> Setup<'a> {
             return Ok(());
         }
         if self.canvases.is_empty() {
-            self.inspect(seats, slot);
+            self.inspect(slots, slot);
             return Ok(());
         }
-        self.begin_set_up(seats, slot);
-        self.advance(now, seats);
+        self.begin_set_up(slots, slot);
+        self.advance(now, slots);
         Ok(())
     }
 
     /// With the scene open the slot's Blender may use other colours than before, those of a project: what the slot that
     /// looked at the scene had is what all must have. Says whether the slot goes on.
-    fn opened_in(&mut self, seats: &mut [Seat], slot: usize, opened: Opened) -> Result<bool> {
-        let environment = seats[slot].hello.as_ref().map(|h| h.environment.with_scene(&opened.environment));
+    fn opened_in(&mut self, slots: &mut [SlotState], slot: usize, opened: Opened) -> Result<bool> {
+        let environment = slots[slot].hello.as_ref().map(|h| h.environment.with_scene(&opened.environment));
         let Some(environment) = environment else { return Ok(true) };
         let looks = !self.settled || self.scene_environment.is_none();
         let Some((first, theirs)) = self.scene_environment.as_ref().filter(|_| !looks) else {
@@ -513,15 +519,15 @@ impl<'a> Setup<'a> {
             self.lacked = opened.lacked;
             return Ok(true);
         };
-        match self.differing(&seats[*first], theirs, &seats[slot], &environment) {
-            Some(error) => self.odd_one_out(seats, slot, error).map(|()| false),
+        match self.differing(&slots[*first], theirs, &slots[slot], &environment) {
+            Some(error) => self.odd_one_out(slots, slot, error).map(|()| false),
             None => Ok(true),
         }
     }
 
     /// More of the scene's files are known. A library says what it refers to only where it is there itself, so the
     /// inspector receives what is new and looks again, until nothing is.
-    fn surveyed(&mut self, now: f64, seats: &mut [Seat], slot: usize, survey: Survey) -> Result<()> {
+    fn surveyed(&mut self, now: f64, slots: &mut [SlotState], slot: usize, survey: Survey) -> Result<()> {
         let blend = self.inputs.blend().to_owned();
         if survey.grew {
             self.inputs = Arc::new(survey.inputs);
@@ -533,8 +539,8 @@ impl<'a> Setup<'a> {
                 .remedy("Look for libraries that link one another in a circle under changing paths."));
             }
             // What made the inspector's Blender too old leaves it out; another one looks then.
-            if !self.leave_out_the_old(now, seats, slot)? {
-                self.open(seats, slot);
+            if !self.leave_out_the_old(now, slots, slot)? {
+                self.open(slots, slot);
             }
             return Ok(());
         }
@@ -549,12 +555,12 @@ impl<'a> Setup<'a> {
             self.warn(format!("The colour configuration lacks something that the scene wants. {text}"));
         }
         self.settled = true;
-        self.inspect(seats, slot);
+        self.inspect(slots, slot);
         Ok(())
     }
 
     /// Looks at the next scene, or, where all are known, has it decided how they are rendered.
-    fn inspect(&mut self, seats: &mut [Seat], slot: usize) {
+    fn inspect(&mut self, slots: &mut [SlotState], slot: usize) {
         let known = self.facts.len();
         let scene = if known < self.request.scenes.len().max(1) {
             self.request.scenes.get(known).cloned()
@@ -566,7 +572,7 @@ impl<'a> Setup<'a> {
                 None => return self.effects.push(Effect::Decide(slot)),
             }
         };
-        seats[slot].stage = Stage::Inspecting { stalled: false };
+        slots[slot].stage = Stage::Inspecting { stalled: false };
         let request = self.request;
         let main = known < request.scenes.len().max(1);
         // What a scene needs hangs on how it is rendered.
@@ -581,7 +587,7 @@ impl<'a> Setup<'a> {
         self.effects.push(Effect::Send(slot, order));
     }
 
-    fn inspected(&mut self, seats: &mut [Seat], slot: usize, mut facts: Facts) -> Result<()> {
+    fn inspected(&mut self, slots: &mut [SlotState], slot: usize, mut facts: Facts) -> Result<()> {
         if self.facts.len() > SCENES + self.request.scenes.len() || facts.needs.pictures.len() > SCENES {
             return Err(Error::input(format!("the compositor reads more than {SCENES} scenes")).remedy(
                 "Have it read fewer, or render with --tile-format png, which leaves the compositor out.",
@@ -590,26 +596,26 @@ impl<'a> Setup<'a> {
         let mut seen = HashSet::new();
         facts.needs.pictures.retain(|p| seen.insert(p.scene.clone()));
         self.facts.push(facts);
-        self.inspect(seats, slot);
+        self.inspect(slots, slot);
         Ok(())
     }
 
-    fn begin_set_up(&mut self, seats: &mut [Seat], slot: usize) {
+    fn begin_set_up(&mut self, slots: &mut [SlotState], slot: usize) {
         if !self.canvases.is_empty() {
-            seats[slot].stage = Stage::SettingUp;
+            slots[slot].stage = Stage::SettingUp;
             self.effects.push(Effect::SetUp(slot));
         }
     }
 
     /// One that had fallen silent answers. If nobody else has the scene open by now it is the inspector again; otherwise it
     /// does what all the others do. Says whether the answer is still wanted.
-    fn back_from_astray(&mut self, now: f64, seats: &mut [Seat], slot: usize, opened: bool) -> bool {
-        seats[slot].stall(false);
+    fn back_from_stall(&mut self, now: f64, slots: &mut [SlotState], slot: usize, opened: bool) -> bool {
+        slots[slot].stall(false);
         let other = self.inspector.filter(|other| *other != slot);
-        let no_further = other.is_none_or(|other| seats[other].is_opening());
+        let no_further = other.is_none_or(|other| slots[other].is_opening());
         if opened && !self.settled && self.surveys == 0 && no_further {
             if let Some(other) = other {
-                seats[other].stall(true);
+                slots[other].stall(true);
             }
             self.inspector = Some(slot);
             self.heard = now;
@@ -619,19 +625,19 @@ impl<'a> Setup<'a> {
         if opened && self.surveys == 0 && !self.canvases.is_empty() {
             return true;
         }
-        seats[slot].stage = Stage::Waiting;
-        self.advance(now, seats);
+        slots[slot].stage = Stage::Waiting;
+        self.advance(now, slots);
         false
     }
 
     /// The inspector is gone: another one looks.
-    fn inspect_again(&mut self, now: f64, seats: &mut [Seat], slot: usize) {
+    fn inspect_again(&mut self, now: f64, slots: &mut [SlotState], slot: usize) {
         if self.inspector == Some(slot) && self.canvases.is_empty() {
             self.inspector = None;
             self.settled = false;
             self.facts.clear();
         }
-        self.advance(now, seats);
+        self.advance(now, slots);
     }
 
     /// Everything that was found out about the scene was found out by a Blender that takes no part.
@@ -648,63 +654,63 @@ impl<'a> Setup<'a> {
     }
 
     /// A slot takes no further part.
-    fn give_up(&mut self, now: f64, seats: &mut [Seat], slot: usize, error: &Error) -> Result<()> {
-        seats[slot].trouble = Some(error.clone());
-        if !seats[slot].is_off() {
-            let told = (0..seats.len()).any(|s| s != slot && !seats[s].is_off());
-            seats[slot].stage = Stage::Off;
+    fn give_up(&mut self, now: f64, slots: &mut [SlotState], slot: usize, error: &Error) -> Result<()> {
+        slots[slot].trouble = Some(error.clone());
+        if !slots[slot].is_off() {
+            let told = (0..slots.len()).any(|s| s != slot && !slots[s].is_off());
+            slots[slot].stage = Stage::Off;
             self.effects.push(Effect::GiveUp { slot, error: error.clone(), told });
         }
-        self.inspect_again(now, seats, slot);
-        anyone_left(seats)
+        self.inspect_again(now, slots, slot);
+        anyone_left(slots)
     }
 
     /// A slot is lost before there is a plan: it is tried again, or given up.
-    fn lost(&mut self, now: f64, seats: &mut [Seat], slot: usize, error: &Error) -> Result<()> {
-        seats[slot].losses += 1;
+    fn lost(&mut self, now: f64, slots: &mut [SlotState], slot: usize, error: &Error) -> Result<()> {
+        slots[slot].losses += 1;
         if !error.is_retryable() {
-            return self.give_up(now, seats, slot, error);
+            return self.give_up(now, slots, slot, error);
         }
-        if !seats.iter().any(|s| !s.is_off() && !s.is_away()) {
-            return self.give_up_on_all(now, seats, slot);
+        if !slots.iter().any(|s| !s.is_off() && !s.is_away()) {
+            return self.give_up_on_all(now, slots, slot);
         }
-        let seat = &seats[slot];
-        let pause = if seat.is_away() { AWAY_S } else { f64::from(1 << seat.losses.min(6)) / 2.0 };
-        let node = seat.name.clone();
+        let state = &slots[slot];
+        let pause = if state.is_away() { AWAY_S } else { f64::from(1 << state.losses.min(6)) / 2.0 };
+        let node = state.name.clone();
         let (reason, remedy) = (error.to_string(), error.hint().map(str::to_owned));
         self.effects.push(Effect::Send(slot, Order::Boot(Duration::from_secs_f64(pause))));
         self.tell(events::Event::Lost { slot, node, reason, remedy, again_in: pause });
-        self.inspect_again(now, seats, slot);
+        self.inspect_again(now, slots, slot);
         Ok(())
     }
 
     /// Nobody was reached and nobody is on the way.
-    fn give_up_on_all(&mut self, now: f64, seats: &mut [Seat], last: usize) -> Result<()> {
-        for slot in (0..seats.len()).filter(|s| *s != last) {
-            if let (true, Some(error)) = (seats[slot].is_away(), seats[slot].trouble.clone()) {
-                self.give_up(now, seats, slot, &error)?;
+    fn give_up_on_all(&mut self, now: f64, slots: &mut [SlotState], last: usize) -> Result<()> {
+        for slot in (0..slots.len()).filter(|s| *s != last) {
+            if let (true, Some(error)) = (slots[slot].is_away(), slots[slot].trouble.clone()) {
+                self.give_up(now, slots, slot, &error)?;
             }
         }
-        match seats[last].trouble.clone() {
-            Some(error) => self.give_up(now, seats, last, &error),
-            None => anyone_left(seats),
+        match slots[last].trouble.clone() {
+            Some(error) => self.give_up(now, slots, last, &error),
+            None => anyone_left(slots),
         }
     }
 }
 
 /// Fails when no slot is left, with each one's reason.
-fn anyone_left(seats: &[Seat]) -> Result<()> {
-    if seats.iter().any(|s| !s.is_off()) {
+fn anyone_left(slots: &[SlotState]) -> Result<()> {
+    if slots.iter().any(|s| !s.is_off()) {
         return Ok(());
     }
-    let troubles: Vec<&Error> = seats.iter().filter_map(|s| s.trouble.as_ref()).collect();
+    let troubles: Vec<&Error> = slots.iter().filter_map(|s| s.trouble.as_ref()).collect();
     match troubles.as_slice() {
         [only] => Err((*only).clone()),
         // The scene, not the nodes, has to be changed, or other nodes named.
         [first, ..] if troubles.iter().all(|t| t.kind() == Kind::Input) => Err((*first).clone()),
         several => {
             let reasons: Vec<String> =
-                seats.iter().filter_map(|s| s.trouble.as_ref().map(|t| format!("{}: {t}", s.name))).collect();
+                slots.iter().filter_map(|s| s.trouble.as_ref().map(|t| format!("{}: {t}", s.name))).collect();
             let log = several.iter().find_map(|e| e.process_log()).unwrap_or_default().to_owned();
             Err(Error::render(format!("no node can render; {}", reasons.join("; ")))
                 .remedy("Run `tilectl nodes check` to see what each node needs; what is finished is kept.")
@@ -713,14 +719,19 @@ fn anyone_left(seats: &[Seat]) -> Result<()> {
     }
 }
 
-fn other_version(seats: &[Seat], slot: usize, first: &(String, String), mine: &(String, String)) -> Error {
-    let other = seats
+fn other_version(
+    slots: &[SlotState],
+    slot: usize,
+    first: &(String, String),
+    mine: &(String, String),
+) -> Error {
+    let other = slots
         .iter()
         .find(|s| s.blender() == Some((first.0.as_str(), first.1.as_str())))
         .map_or("the job", |s| s.name.as_str());
     Error::input(format!(
         "the nodes have different Blenders: {other} has {} ({}), {} has {} ({})",
-        first.0, first.1, seats[slot].name, mine.0, mine.1
+        first.0, first.1, slots[slot].name, mine.0, mine.1
     ))
     .remedy("Versions render different pixels, and one job has one: install the same one everywhere, or accept seams with --mixed-versions.")
 }

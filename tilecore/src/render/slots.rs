@@ -1,4 +1,8 @@
-//! What the render loop knows about one slot, and the channel on which it gives orders.
+//! The slots of a run: which nodes take part, where each slot is on its way from nothing to rendering, and the channel on
+//! which it is given orders.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
@@ -8,6 +12,7 @@ use crate::blender::Hello;
 use crate::cost::{self, NodeModel};
 use crate::error::Error;
 use crate::geometry::Rect;
+use crate::node::Node;
 
 /// Where a slot is on its way from nothing to rendering, with what counts only there.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +72,7 @@ const ENOUGH: u64 = 1 << 20;
 const LONG_S: f64 = 0.5;
 
 /// One slot as the loop sees it.
-pub(super) struct Seat {
+pub(super) struct SlotState {
     pub(super) name: String,
     /// Which node it is on: slots of one node share its store.
     pub(super) node: usize,
@@ -97,7 +102,65 @@ pub(super) struct Seat {
     pub(super) trouble: Option<Error>,
 }
 
-impl Seat {
+/// All slots of a run, and the nodes that they are on. Slots and nodes that leave keep their numbers.
+#[derive(Default)]
+pub(super) struct Slots {
+    states: Vec<SlotState>,
+    nodes: Vec<Arc<dyn Node>>,
+}
+
+impl Deref for Slots {
+    type Target = [SlotState];
+
+    fn deref(&self) -> &[SlotState] {
+        &self.states
+    }
+}
+
+impl DerefMut for Slots {
+    fn deref_mut(&mut self) -> &mut [SlotState] {
+        &mut self.states
+    }
+}
+
+impl Slots {
+    /// One more node; returns its number.
+    pub(super) fn add_node(&mut self, node: Arc<dyn Node>) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// One more slot.
+    pub(super) fn add(&mut self, state: SlotState) {
+        self.states.push(state);
+    }
+
+    /// All nodes by their numbers.
+    pub(super) fn nodes(&self) -> &[Arc<dyn Node>] {
+        &self.nodes
+    }
+
+    /// How many take part.
+    pub(super) fn taking_part(&self) -> usize {
+        self.states.iter().filter(|s| !s.is_off()).count()
+    }
+
+    /// Slots that take part: those of a node, or the one slot of this name, or all.
+    pub(super) fn called(&self, name: Option<&str>) -> Vec<usize> {
+        let is_meant = |s: &SlotState| {
+            let node = self.nodes.get(s.node).map(|n| n.name());
+            !s.is_off() && name.is_none_or(|name| node == Some(name) || s.name == name)
+        };
+        (0..self.states.len()).filter(|s| is_meant(&self.states[*s])).collect()
+    }
+
+    /// Whether a node of this name takes part; one that left does not.
+    pub(super) fn is_present(&self, node: &str) -> bool {
+        self.states.iter().any(|s| !s.is_off() && self.nodes.get(s.node).is_some_and(|n| n.name() == node))
+    }
+}
+
+impl SlotState {
     /// A slot that is not connected. `late` says that it came while the job ran.
     pub(super) fn new(
         name: String,
@@ -289,9 +352,28 @@ fn last_words(log: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn seat(stage: Stage) -> Seat {
+    fn state(stage: Stage) -> SlotState {
         let orders = crossbeam_channel::unbounded().0;
-        Seat { stage, ..Seat::new("a".into(), 0, crate::node::Device::Cpu, None, orders, false) }
+        SlotState { stage, ..SlotState::new("a".into(), 0, crate::node::Device::Cpu, None, orders, false) }
+    }
+
+    #[test]
+    fn slots_are_meant_by_their_nodes_or_their_own_names_while_they_take_part() {
+        let mut slots = Slots::default();
+        for (name, own) in [("a", vec!["a#1", "a#2"]), ("b", vec!["b"])] {
+            let spec = crate::node::NodeSpec::new(name, crate::node::Place::Local);
+            let node = slots.add_node(Arc::new(crate::node::Local::new(spec)));
+            for own in own {
+                slots.add(SlotState { name: own.into(), node, ..state(Stage::Waiting) });
+            }
+        }
+        assert_eq!((slots.called(Some("a")), slots.called(Some("a#2"))), (vec![0, 1], vec![1]));
+        assert_eq!((slots.called(None).len(), slots.taking_part()), (3, 3));
+        slots[0].stage = Stage::Off;
+        assert_eq!((slots.called(Some("a")), slots.taking_part()), (vec![1], 2));
+        assert!(slots.is_present("a") && slots.is_present("b") && !slots.is_present("c"));
+        slots[1].stage = Stage::Off;
+        assert!(!slots.is_present("a"), "it left, and may come back");
     }
 
     #[test]
@@ -301,36 +383,36 @@ mod tests {
                 .by_signal(11)
                 .log("Read x\nWriting: /tmp/a.crash.txt\nout of memory.\n")
         };
-        let error = seat(Stage::Opening { stalled: false }).beyond_help(crash());
+        let error = state(Stage::Opening { stalled: false }).beyond_help(crash());
         assert!(!error.is_retryable());
         assert!(error.hint().unwrap().contains("last words were: out of memory"), "{error}");
         assert!(
-            seat(Stage::Booting { queued: false }).beyond_help(crash()).is_retryable(),
+            state(Stage::Booting { queued: false }).beyond_help(crash()).is_retryable(),
             "it had not begun"
         );
         let rendering = Some(Rendering { piece: 1, new_picture: false });
-        let rendered = Seat { output: Output::Stored, ..seat(Stage::Ready { rendering }) };
+        let rendered = SlotState { output: Output::Stored, ..state(Stage::Ready { rendering }) };
         assert!(rendered.beyond_help(crash()).is_retryable(), "it has rendered this scene before");
     }
 
     #[test]
     fn the_first_tile_of_a_picture_builds_it_and_a_lost_blender_forgets_it() {
-        let mut seat = seat(Stage::Ready { rendering: None });
-        assert!(seat.is_free() && seat.output == Output::Nothing);
+        let mut state = state(Stage::Ready { rendering: None });
+        assert!(state.is_free() && state.output == Output::Nothing);
         let mut builds = |piece, picture| {
-            seat.begin(piece, picture);
-            let builds = seat.rendering().unwrap().new_picture;
-            assert!(!seat.is_free());
-            seat.rest();
+            state.begin(piece, picture);
+            let builds = state.rendering().unwrap().new_picture;
+            assert!(!state.is_free());
+            state.rest();
             builds
         };
         assert_eq!([builds(1, 0), builds(2, 0), builds(3, 1)], [true, false, true]);
-        seat.lost(Error::node("gone"));
-        assert!(seat.is_booting() && seat.rendering().is_none() && seat.output == Output::Begun);
-        seat.stage = Stage::Ready { rendering: None };
-        seat.begin(4, 1);
-        assert!(seat.rendering().unwrap().new_picture, "another Blender has to build it again");
-        let held = Seat { held: true, ..self::seat(Stage::Ready { rendering: None }) };
+        state.lost(Error::node("gone"));
+        assert!(state.is_booting() && state.rendering().is_none() && state.output == Output::Begun);
+        state.stage = Stage::Ready { rendering: None };
+        state.begin(4, 1);
+        assert!(state.rendering().unwrap().new_picture, "another Blender has to build it again");
+        let held = SlotState { held: true, ..self::state(Stage::Ready { rendering: None }) };
         assert!(held.is_ready() && !held.is_free());
     }
 
@@ -342,21 +424,21 @@ mod tests {
             (Stage::Waiting, false),
             (Stage::Off, false),
         ] {
-            let mut seat = seat(stage);
-            seat.stall(true);
-            assert_eq!(seat.is_stalled(), stalls);
-            seat.stall(false);
-            assert!(!seat.is_stalled());
+            let mut state = state(stage);
+            state.stall(true);
+            assert_eq!(state.is_stalled(), stalls);
+            state.stall(false);
+            assert!(!state.is_stalled());
         }
     }
 
     #[test]
     fn quick_files_say_nothing_about_the_link() {
-        let mut seat = seat(Stage::Ready { rendering: None });
-        seat.delivered(1000, 0.001);
-        assert_eq!(seat.bytes_per_s, None);
-        seat.delivered(1 << 20, 0.5);
-        seat.delivered(1 << 20, 1.0);
-        assert_eq!(seat.bytes_per_s, Some(2.0 * f64::from(1 << 20)), "links are shared: the best counts");
+        let mut state = state(Stage::Ready { rendering: None });
+        state.delivered(1000, 0.001);
+        assert_eq!(state.bytes_per_s, None);
+        state.delivered(1 << 20, 0.5);
+        state.delivered(1 << 20, 1.0);
+        assert_eq!(state.bytes_per_s, Some(2.0 * f64::from(1 << 20)), "links are shared: the best counts");
     }
 }
