@@ -7,6 +7,8 @@ mod identify;
 mod measure;
 mod members;
 mod prove;
+mod record;
+mod scheduling;
 mod setup;
 mod spots;
 mod teardown;
@@ -23,27 +25,23 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use self::prove::Proving;
 use self::spots::Spots;
 use super::finalizer::Finalizer;
-use super::messages::{Order, Report, Tile};
+use super::messages::Report;
 use super::options::{Cancel, Options, Outcome, Restart};
 use super::output::Target;
 use super::roster::Change;
-use super::setup::{Event as Happened, Progress, Setup};
-use super::slots::{Output, SlotState, Slots, Stage};
+use super::setup::{Event as Happened, Setup};
+use super::slots::{SlotState, Slots};
 use super::work::Work;
-use crate::blender::TileDone;
 use crate::cost::NodeModel;
-use crate::error::{Error, IoContext, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::events::{Event, Sink};
 use crate::geometry::Rect;
-use crate::heatmap::Style;
-use crate::hindsight;
 use crate::job::Request;
 use crate::node::{Node, Place};
 use crate::plan::Plan;
 use crate::proof::Verdict;
-use crate::report;
-use crate::schedule::{self, Action, Input, Scheduler};
-use crate::state::{History, NodeRecord, Record, TileRecord, now};
+use crate::schedule::{Input, Scheduler};
+use crate::state::{Record, now};
 use crate::text::printable;
 
 /// How long the loop sleeps when nothing is reported.
@@ -204,28 +202,6 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             work.dir.remove()?;
         }
         result
-    }
-
-    /// Writes the report and the map of a finished render.
-    fn account(&self, outcome: &Outcome) -> Result<()> {
-        let single = |w: &&Work| w.only.is_none() && w.shots.len() == 1;
-        let Some(work) = self.work.as_ref().filter(single) else { return Ok(()) };
-        let history = History::read(&work.dir.layout().state())?;
-        let png = outcome.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
-        let picture = png.then(|| outcome.output.clone());
-        let data = hindsight::report(&history, picture, self.warnings.clone());
-        let html = report::html(&data);
-        let own = work.dir.layout().report();
-        for path in
-            [Some(&own).filter(|_| self.options.keep), self.options.report.as_ref()].into_iter().flatten()
-        {
-            std::fs::write(path, &html).at("write", path)?;
-        }
-        if let Some(path) = &self.options.map {
-            let canvas = hindsight::heat_map(&history)?.draw(Style::default());
-            std::fs::write(path, canvas.png()?).at("write", path)?;
-        }
-        Ok(())
     }
 
     /// What a run would do.
@@ -398,36 +374,6 @@ impl<'a, 'b> Coordinator<'a, 'b> {
         }
     }
 
-    /// Puts on record that a tile failed, or, without a region, the finish.
-    pub(super) fn failed(&mut self, slot: usize, region: Option<Rect>, reason: String) -> Result<()> {
-        let node = self.slots[slot].name.clone();
-        match self.work.as_mut() {
-            Some(work) => work.dir.append(&Record::Failed { node, region, reason, at: now() }),
-            None => Ok(()),
-        }
-    }
-
-    /// The slot renders nothing now: before the scheduler knows, it may be lent to the finish of a shot.
-    fn free(&mut self, slot: usize) -> Result<()> {
-        self.slots[slot].rest();
-        self.hand_out_finishes()?;
-        self.consider_proof()?;
-        self.hand_out_proof()
-    }
-
-    /// What it took to come from one picture to another says how much the next one will take.
-    fn built(&mut self, slot: usize, piece: u64, seconds: f64) -> Result<()> {
-        let state = &mut self.slots[slot];
-        if state.rendering().is_some_and(|r| r.piece == piece && r.new_picture) {
-            // What small renders have built is built already.
-            if !state.memory.built && seconds.is_finite() {
-                state.build_s = seconds.max(0.0);
-            }
-            return self.feed(Input::Built(slot, piece, seconds));
-        }
-        Ok(())
-    }
-
     /// What went wrong on this machine (its disk is full or cannot be written to): no other node helps with that.
     fn own_trouble<'r>(&self, slot: usize, report: &'r Report) -> Option<&'r Error> {
         let error = match report {
@@ -437,49 +383,6 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             _ => return None,
         };
         (error.kind() == Kind::Render && !error.is_retryable()).then_some(error)
-    }
-
-    /// Puts a finished tile on record; only then does it count.
-    fn stored(&mut self, slot: usize, tile: &Tile, done: TileDone) -> Result<()> {
-        let node = self.slots[slot].name.clone();
-        self.slots[slot].losses = 0;
-        self.slots[slot].output = Output::Stored;
-        let record = self.record(tile, node, &done)?;
-        self.rendered += 1;
-        self.setup.progress = Progress::Rendering;
-        self.handed.remove(&tile.piece.id);
-        self.files.insert(tile.piece.id, record.file);
-        self.emit(Event::Stored {
-            slot,
-            tile: tile.piece.id,
-            region: tile.piece.region,
-            bytes: done.bytes,
-            seconds: done.seconds,
-        });
-        self.feed(Input::Stored(slot, tile.piece.id))?;
-        self.close_with(tile.piece.picture)
-    }
-
-    pub(super) fn record(&mut self, tile: &Tile, node: String, done: &TileDone) -> Result<TileRecord> {
-        let record = TileRecord {
-            picture: tile.piece.picture,
-            region: tile.piece.region,
-            rendered: tile.rendered,
-            file: tile.into.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-            bytes: done.bytes,
-            sha256: done.sha256.clone(),
-            node,
-            seconds: done.seconds - done.sync,
-            sync_s: done.sync,
-            at: now(),
-        };
-        if let Some(work) = self.work.as_mut() {
-            work.dir.append(&Record::Tile(record.clone()))?;
-            work.tiles.retain(|t| t.file != record.file);
-            work.tiles.push(record.clone());
-            work.show(&record);
-        }
-        Ok(record)
     }
 
     fn lost(&mut self, slot: usize, error: Error) -> Result<()> {
@@ -499,157 +402,5 @@ impl<'a, 'b> Coordinator<'a, 'b> {
             return self.feed(Input::Lost(slot, error));
         }
         self.set_up_on(slot, Happened::Lost(error))
-    }
-
-    /// Tells the scheduler, and carries out what it wants.
-    pub(super) fn feed(&mut self, input: Input) -> Result<()> {
-        let now = self.clock();
-        let actions = self.scheduler.as_mut().map(|d| d.on(now, input)).unwrap_or_default();
-        for action in actions {
-            self.act(action)?;
-        }
-        Ok(())
-    }
-
-    fn act(&mut self, action: Action) -> Result<()> {
-        match action {
-            Action::Render(slot, piece) => {
-                let Some(state) = self.slots.get(slot) else { return Ok(()) };
-                if let Some(tile) =
-                    self.work.as_ref().and_then(|w| w.tile(piece, slot, state.device, state.threads))
-                {
-                    state.order(Order::Render(Box::new(tile)));
-                    self.slots[slot].begin(piece.id, piece.picture);
-                    self.handed.insert(piece.id, piece.region);
-                    self.emit(Event::Began { slot, tile: piece.id, region: piece.region });
-                }
-            }
-            Action::Cancel(slot, piece) => self.slots[slot].order(Order::Cancel(piece)),
-            Action::Discard(piece) => {
-                let file = self.files.remove(&piece);
-                if let (Some(file), Some(work)) = (file, self.work.as_mut()) {
-                    work.dir.append(&Record::Discarded { file: file.clone() })?;
-                    work.tiles.retain(|t| t.file != file);
-                    let _ = std::fs::remove_file(work.dir.layout().tile(&file));
-                }
-            }
-            Action::Reconnect(slot, after) => {
-                self.slots[slot].reboot();
-                self.slots[slot].order(Order::Boot(Duration::from_secs_f64(after.clamp(0.0, 3600.0))));
-                let (reason, remedy) = self.trouble(slot);
-                let node = self.slots[slot].name.clone();
-                self.emit(Event::Lost { slot, node, reason, remedy, again_in: after });
-            }
-            Action::Retire(slot, reason) => self.retire(slot, reason),
-            Action::Complete => self.complete = true,
-            Action::Fail(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// What is known of the slots.
-    fn models(&self) -> Vec<NodeModel> {
-        let several = self.work.as_ref().is_some_and(|w| w.canvases.len() > 1);
-        let model = |state: &SlotState| {
-            let model = state.model();
-            // Every picture has to be built, not only the first.
-            let ready = state.is_ready();
-            match (several, state.memory.built) {
-                (true, built) => NodeModel { sync_s: state.build_s, unbuilt: ready && !built, ..model },
-                (false, false) if ready => NodeModel { sync_s: state.build_s, unbuilt: true, ..model },
-                _ => model,
-            }
-        };
-        self.slots.iter().map(model).collect()
-    }
-
-    fn trouble(&self, slot: usize) -> (String, Option<String>) {
-        self.slots[slot].trouble.as_ref().map_or_else(
-            || ("it gave no sign of life while it rendered".into(), None),
-            |e| (e.to_string(), e.hint().map(str::to_owned)),
-        )
-    }
-
-    fn retire(&mut self, slot: usize, reason: String) {
-        // A slot that was left out before the plan was has been named.
-        if !self.slots[slot].is_off() {
-            self.slots[slot].stage = Stage::Off;
-            self.tell_retired(slot, reason);
-        }
-    }
-
-    fn tell_retired(&mut self, slot: usize, reason: String) {
-        let remedy = self.trouble(slot).1;
-        let state = &self.slots[slot];
-        state.order(Order::Stop);
-        let node = state.name.clone();
-        self.emit(Event::Retired { slot, node, reason, remedy });
-    }
-
-    /// Plans what is not finished and begins to hand it out.
-    fn plan(&mut self) -> Result<()> {
-        let models = self.models();
-        let Some(work) = self.work.as_mut() else { return Ok(()) };
-        let plan = crate::plan::plan(self.setup.planning(work), &models)?;
-        self.planned = plan.tiles().unwrap_or(0);
-        work.dir.append(&Record::Planned {
-            tiles: self.planned,
-            seconds: plan.seconds,
-            alone: plan.alone.as_ref().map(|a| a.1),
-            at: now(),
-        })?;
-        if let Some(map) = &self.setup.map {
-            work.dir.append(&Record::Costs(map.cells().clone()))?;
-        }
-        let seed = u64::from_str_radix(&work.identity.id()[..16], 16).unwrap_or(0);
-        self.emit(Event::Planned { tiles: self.planned, seconds: plan.seconds, table: plan.to_string() });
-        self.scheduler =
-            Some(Scheduler::new(&plan.start(), schedule::Options { seed, ..schedule::Options::default() }));
-        for slot in 0..self.slots.len() {
-            match &self.slots[slot].stage {
-                // One that is on an errand tells when it is back.
-                Stage::Ready { .. } if self.is_proving(slot) => {
-                    self.feed(Input::Lent(slot, prove::ERRAND_S))?;
-                    self.feed(Input::Ready(slot))?;
-                }
-                Stage::Ready { .. } => self.feed(Input::Ready(slot))?,
-                Stage::Booting { .. } if self.slots[slot].is_away() => {
-                    let error = self.slots[slot].trouble.clone();
-                    self.feed(Input::Away(slot, error.unwrap_or_else(|| Error::node("not to be reached"))))?;
-                }
-                Stage::Off => {
-                    let error = self.slots[slot].trouble.clone();
-                    let error = error.unwrap_or_else(|| Error::node("takes no part")).fatal();
-                    self.feed(Input::Lost(slot, error))?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Everything is set up on this slot.
-    pub(super) fn ready(&mut self, slot: usize) -> Result<()> {
-        let state = &mut self.slots[slot];
-        state.stage = Stage::Ready { rendering: None };
-        if let (Some(hello), Some(work)) = (&state.hello, self.work.as_mut()) {
-            work.dir.append(&Record::Node(NodeRecord {
-                name: state.name.clone(),
-                blender: hello.version.clone(),
-                hash: hello.hash.clone(),
-                device: state.device.as_str().to_owned(),
-                cores: hello.cores,
-                start_s: state.start_s,
-                sync_s: state.sync_s(),
-                rate: state.rate,
-                fixed_s: state.fixed_s,
-                bytes_per_s: state.bytes_per_s,
-                at: now(),
-            }))?;
-        }
-        self.emit(Event::Ready { slot });
-        self.feed(Input::Ready(slot))?;
-        self.hand_out_finishes()?;
-        self.hand_out_proof()
     }
 }
