@@ -12,7 +12,7 @@
 //!    without clock; [`simulate`]: the scheduler on a virtual clock; [`plan`]: who renders what, foretold by simulation.
 //! 5. **Jobs.** [`job`]: request and identity; [`naming`] of picture files; [`config`]; [`mod@bench`]: measured rates, kept;
 //!    [`proof`]: comparison with Blender's own frame; [`state`]: the durable record of a job.
-//! 6. **Results.** [`heatmap`], [`report`] and [`hindsight`]: what a finished job's records say.
+//! 6. **Results.** [`heatmap`], [`report`] and [`analysis`]: what a finished job's records say.
 //! 7. **The run.** [`events`]: what happens, told; [`render`]: the coordinator, where it all comes together.
 //! 8. **Around it.** [`farm`]: a picture in few lines for programs; [`check`] of nodes; [`verify`] of finished jobs; [`queue`]
 //!    of jobs.
@@ -56,8 +56,8 @@ pub mod proof;
 pub mod state;
 
 // 6. Results.
+pub mod analysis;
 pub mod heatmap;
-pub mod hindsight;
 pub mod report;
 
 // 7. The run.

@@ -342,7 +342,7 @@ fn ours(case: &Case, seed: u64) -> (f64, usize, f64) {
 fn grid(world: &World, case: &Case, tiles: u32, seed: u64) -> f64 {
     let (work, models) = work(case, Tiling::Count(tiles), seed);
     let plan = plan(work, &models).unwrap();
-    let options = Options { steal: false, troubles: u32::MAX, ..Options::default() };
+    let options = Options { stragglers: false, troubles: u32::MAX, ..Options::default() };
     let out = run(
         &World { limit_s: if world.nodes.len() == 1 { 1e9 } else { 2000.0 }, tick_s: 5.0, ..world.clone() },
         &plan.start(),

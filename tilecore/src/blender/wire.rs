@@ -169,7 +169,7 @@ impl Wire {
             }
             seen = self.buffer.len() - self.start;
             if seen > CHATTER {
-                return Err(babble());
+                return Err(protocol_error());
             }
             let left = until.saturating_duration_since(Instant::now());
             if !self.fill(left)? && left.is_zero() {
@@ -193,10 +193,10 @@ impl Wire {
                 if !self.mark.is_empty() && line.starts_with(self.mark.as_bytes()) {
                     return Err(self.ended(wait));
                 }
-                let head: Value = serde_json::from_slice(line).map_err(|_| babble())?;
-                let size = Size::deserialize(&head).map_err(|_| babble())?.bytes;
+                let head: Value = serde_json::from_slice(line).map_err(|_| protocol_error())?;
+                let size = Size::deserialize(&head).map_err(|_| protocol_error())?.bytes;
                 if !head.is_object() || size > PAYLOAD {
-                    return Err(babble());
+                    return Err(protocol_error());
                 }
                 let whole = end + 1 + size as usize;
                 if self.buffer.len() - self.start >= whole {
@@ -208,7 +208,7 @@ impl Wire {
             } else {
                 seen = self.buffer.len() - self.start;
                 if seen > LINE {
-                    return Err(babble());
+                    return Err(protocol_error());
                 }
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -223,7 +223,7 @@ fn closed() -> Error {
     Error::node("the connection to the node was closed").remedy("It is tried again by itself.")
 }
 
-pub(super) fn babble() -> Error {
+pub(super) fn protocol_error() -> Error {
     Error::node("the node answered with something that is not tilectl's protocol")
         .remedy("Check what `blender=` points to on that node, and that its login shell starts nothing else.")
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::boot;
 use super::fetch::Fetch;
 use super::message::{Hello, Spooled};
-use super::wire::{CHATTER, Message, Wire, babble};
+use super::wire::{CHATTER, Message, Wire, protocol_error};
 use crate::error::{Error, Result};
 use crate::node::Node;
 use crate::text::{did_you_mean, printable};
@@ -355,7 +355,7 @@ struct Chatter {
 impl Chatter {
     fn take(&mut self, line: &str) -> Result<()> {
         if self.kept.len() + line.len() > CHATTER {
-            return Err(babble());
+            return Err(protocol_error());
         }
         self.kept.push_str(line);
         self.kept.push('\n');

@@ -3,7 +3,6 @@
 //! [`run`] owns everything. One thread per slot talks to its Blender (`slot`), one loop takes what they report
 //! and gives orders; it feeds the scheduler in [`crate::schedule`] and records in [`crate::state`].
 
-mod arrival;
 mod canvas;
 mod coordinator;
 mod finalizer;
@@ -20,6 +19,7 @@ mod shot;
 mod slot_thread;
 mod slots;
 mod stitching;
+mod validate;
 mod work;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::messages::{AdoptOrder, FilesOrder, FinishOrder, FinishedFile, Order, Report, Tile};
 use super::port::Port;
-use super::{arrival, work};
+use super::{validate, work};
 use crate::blender::{Fetch, Message, Opened, Picture, Spooled, TileDone, Worker};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::geometry::{Border, Frame, Rect};
@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
         }
         let Some(answer) = self.worker.answer::<TileDone>(under.request, message) else { return Ok(()) };
         let Some(under) = self.running.take() else { return Ok(()) };
-        match answer.and_then(|done| arrival::expected(&under.tile, done)) {
+        match answer.and_then(|done| validate::expected(&under.tile, done)) {
             Ok(done) => {
                 // The first tile builds the scene: that is no measure of the tiles to come.
                 let sync = if std::mem::take(&mut self.cold) { done.sync } else { 0.0 };
@@ -204,7 +204,7 @@ impl<'a> Session<'a> {
     fn fetched(&mut self) -> Result<()> {
         let Some(Fetching { tile, done, part, begun, .. }) = self.fetching.take() else { return Ok(()) };
         let took = begun.elapsed().as_secs_f64();
-        let stored = arrival::check(&part, tile.picture.format, tile.rendered).and_then(|()| {
+        let stored = validate::check(&part, tile.picture.format, tile.rendered).and_then(|()| {
             std::fs::rename(&part, &tile.into).at("write", &tile.into)?;
             tile.into.parent().map_or(Ok(()), crate::state::sync_dir)
         });
@@ -371,7 +371,7 @@ impl<'a> Session<'a> {
                 .filter(|tile| tile.name == file.name && !order.closed.contains(&tile.piece.picture));
             let Some(tile) = tile else { continue };
             if order.have.contains(&tile.name)
-                || file.bytes > arrival::most(tile.picture.format, tile.rendered.area())
+                || file.bytes > validate::most(tile.picture.format, tile.rendered.area())
             {
                 continue;
             }
@@ -385,7 +385,7 @@ impl<'a> Session<'a> {
                 }
                 Err(e) => return Err(e),
             }
-            if arrival::check(&part, tile.picture.format, tile.rendered).is_ok() {
+            if validate::check(&part, tile.picture.format, tile.rendered).is_ok() {
                 std::fs::rename(&part, &tile.into).at("write", &tile.into)?;
                 tile.into.parent().map_or(Ok(()), crate::state::sync_dir)?;
                 adopted.push((tile, file));
@@ -410,10 +410,10 @@ impl<'a> Session<'a> {
                 "border": border(tile.rendered, tile.frame)?,
             });
             let done: TileDone = self.worker.call("render", request, Some(LONG), &mut go_on)?;
-            let done = arrival::expected(&tile, done)?;
+            let done = validate::expected(&tile, done)?;
             let file = Spooled { name: done.name, bytes: done.bytes, sha256: done.sha256 };
             self.worker.fetch(&job, &file, &tile.into, &mut go_on)?;
-            arrival::check(&tile.into, tile.picture.format, tile.rendered)?;
+            validate::check(&tile.into, tile.picture.format, tile.rendered)?;
             self.worker.send("drop", json!({"job": job, "names": [file.name]}), &[])?;
         }
         Ok(Report::Proved)

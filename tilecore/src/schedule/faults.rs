@@ -16,7 +16,7 @@ impl Scheduler {
         error: &Error,
         actions: &mut Vec<Action>,
     ) {
-        if self.slots.get(slot).is_none() || self.ledger.part_of(piece).is_none() {
+        if self.slots.get(slot).is_none() || self.tree.part_of(piece).is_none() {
             return;
         }
         let s = &mut self.slots[slot];
@@ -43,11 +43,11 @@ impl Scheduler {
 
     /// Counts a failed attempt at the piece's part and puts it back, or fails the job.
     fn blame(&mut self, slot: SlotId, piece: u64, error: &Error, actions: &mut Vec<Action>) {
-        let Some(part) = self.ledger.part_of(piece) else { return };
-        if !self.ledger.is_settled(part) {
-            let times = self.ledger.failed_on(part, slot);
+        let Some(part) = self.tree.part_of(piece) else { return };
+        if !self.tree.is_settled(part) {
+            let times = self.tree.failed_on(part, slot);
             if times >= self.options.attempts.max(1) as usize {
-                let (region, name) = (self.ledger.get(part).region, &self.slots[slot].model.name);
+                let (region, name) = (self.tree.get(part).region, &self.slots[slot].model.name);
                 actions.push(Action::Fail(
                     error
                         .clone()
@@ -149,7 +149,7 @@ impl Scheduler {
         }
         for slot in 0..self.slots.len() {
             let State::Reserve { warm } = self.slots[slot].state else { continue };
-            let (without, work) = (self.finish(now, None, self.pool.cost()), self.pool.cost());
+            let (without, work) = (self.finish(now, None, self.queue.cost()), self.queue.cost());
             let ready = if warm { 0.0 } else { self.slots[slot].model.ready_s() };
             self.slots[slot].state = State::Starting { since: now, expected: now + ready };
             let with = self.finish(now, None, work);
@@ -167,9 +167,9 @@ impl Scheduler {
 
     /// Whether the job is over, and how.
     pub(super) fn check_end(&mut self, actions: &mut Vec<Action>) {
-        self.see_off(actions);
+        self.release_leaving(actions);
         let busy = |s: &Slot| s.lives() && (s.running.is_some() || !s.delivering.is_empty());
-        if self.ledger.all_done() || (self.phase == Phase::Draining && !self.slots.iter().any(busy)) {
+        if self.tree.all_done() || (self.phase == Phase::Draining && !self.slots.iter().any(busy)) {
             self.phase = Phase::Over;
             actions.push(Action::Complete);
         } else if !self.slots.iter().any(Slot::lives) {

@@ -8,7 +8,7 @@ use crate::error::Error;
 
 /// What the user wants of a slot besides rendering.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum DesiredState {
     /// To render.
     #[default]
     Work,
@@ -27,37 +27,44 @@ impl Scheduler {
             if !slot.model.known && self.slots.iter().any(|s| s.model.known) {
                 slot.speed.like_others();
             }
-            self.strangers |= !slot.model.known;
+            self.unknown_rates |= !slot.model.known;
             self.slots.push(slot);
             self.changed();
         }
     }
 
     /// From now on the slot works, pauses or leaves, each from its next tile on. Who leaves is not asked back.
-    pub(super) fn wish(&mut self, now: f64, slot: SlotId, wish: Wish, actions: &mut Vec<Action>) {
-        let Some(s) = self.slots.get_mut(slot).filter(|s| !s.retired() && s.wish != Wish::Leave) else {
+    pub(super) fn desire(
+        &mut self,
+        now: f64,
+        slot: SlotId,
+        desired: DesiredState,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(s) = self.slots.get_mut(slot).filter(|s| !s.retired() && s.desired != DesiredState::Leave)
+        else {
             return;
         };
-        s.wish = wish;
-        self.leaving |= wish == Wish::Leave;
-        if wish == Wish::Work {
+        s.desired = desired;
+        self.leaving |= desired == DesiredState::Leave;
+        if desired == DesiredState::Work {
             self.rest(slot);
         } else {
             self.idle.remove(&slot);
         }
         self.changed();
-        self.see_off(actions);
+        self.release_leaving(actions);
         self.call_reserve(now, actions);
     }
 
-    /// Lets go who wants to leave and has nothing left to do.
-    pub(super) fn see_off(&mut self, actions: &mut Vec<Action>) {
+    /// Releases slots that are leaving and hold no tile.
+    pub(super) fn release_leaving(&mut self, actions: &mut Vec<Action>) {
         if !self.leaving {
             return;
         }
         for slot in 0..self.slots.len() {
             let s = &self.slots[slot];
-            if s.wish == Wish::Leave && s.running.is_none() && s.delivering.is_empty() {
+            if s.desired == DesiredState::Leave && s.running.is_none() && s.delivering.is_empty() {
                 self.retire(slot, "left the job".into(), actions);
             }
         }

@@ -8,23 +8,23 @@
 //! asked of the slot. A slot's own reports arrive in the order they happened; reports about pieces that no longer
 //! matter are welcome and ignored.
 
+mod assign;
 mod backoff;
+mod cost_model;
 mod fair;
 mod faults;
-mod hand;
 mod members;
 mod pace;
-mod parts;
-mod pool;
+mod ready_queue;
+mod region_tree;
 mod scheduler;
 mod slot;
 mod speed;
-mod steal;
-mod terrain;
+mod stragglers;
 #[cfg(test)]
 mod tests;
 
-pub use hand::MOST_OVERHEAD;
+pub use assign::MOST_OVERHEAD;
 pub use scheduler::{Options, Progress, Scheduler, SlotStart, Start};
 
 use serde::Serialize;

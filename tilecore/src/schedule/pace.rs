@@ -1,6 +1,6 @@
 //! A piece that is being rendered: when it will end by its own pace, and whether it still gives signs of life.
 
-use super::parts::PartId;
+use super::region_tree::PartId;
 use super::slot::Slot;
 
 /// Reports may be this many times rarer than the rarest so far before the piece counts as stalled.

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::cost_model::CostModel;
 use super::fair;
-use super::members::Wish;
+use super::members::DesiredState;
 use super::pace::Pace;
-use super::parts::{Ledger, PartId};
-use super::pool::Pool;
+use super::ready_queue::ReadyQueue;
+use super::region_tree::{PartId, RegionTree};
 use super::slot::{Slot, State};
-use super::terrain::Terrain;
 use super::{Action, Input, Piece, SlotId};
 use crate::cost::{CostMap, NodeModel, Tiling, Work, fill};
 
@@ -22,14 +22,14 @@ pub struct Options {
     /// Losses and failures in a row, without a stored tile between them, before a slot is given up.
     pub troubles: u32,
     /// Whether tiles that end late are cut anew or rendered twice; without it this is a plain pull queue.
-    pub steal: bool,
+    pub stragglers: bool,
     /// Seed of the jitter.
     pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts: 3, troubles: 6, steal: true, seed: 0 }
+        Self { attempts: 3, troubles: 6, stragglers: true, seed: 0 }
     }
 }
 
@@ -87,9 +87,9 @@ pub struct Scheduler {
     pub(super) options: Options,
     pub(super) phase: Phase,
     pub(super) slots: Vec<Slot>,
-    pub(super) ledger: Ledger,
-    pub(super) pool: Pool,
-    pub(super) terrain: Terrain,
+    pub(super) tree: RegionTree,
+    pub(super) queue: ReadyQueue,
+    pub(super) costs: CostModel,
     pub(super) bytes_per_pixel: f64,
     /// Whether waiting parts may be cut.
     pub(super) cuts: bool,
@@ -109,7 +109,7 @@ pub struct Scheduler {
     pub(super) look_again: f64,
     pub(super) idled: usize,
     /// Whether of some slot nothing is known, and whether some slot wants to leave: most of the time neither.
-    pub(super) strangers: bool,
+    pub(super) unknown_rates: bool,
     pub(super) leaving: bool,
     cost: f64,
     cost_done: f64,
@@ -140,9 +140,9 @@ impl Scheduler {
             options,
             phase: Phase::Handing,
             slots,
-            ledger: Ledger::default(),
-            pool: Pool::default(),
-            terrain: Terrain::new(start.work),
+            tree: RegionTree::default(),
+            queue: ReadyQueue::default(),
+            costs: CostModel::new(start.work),
             bytes_per_pixel,
             cuts: start.work.tiling == Tiling::Auto,
             grain: start.grain,
@@ -155,7 +155,7 @@ impl Scheduler {
             looked_at: f64::NEG_INFINITY,
             look_again: f64::NEG_INFINITY,
             idled: 0,
-            strangers: true,
+            unknown_rates: true,
             leaving: false,
             cost: 0.0,
             cost_done: 0.0,
@@ -178,9 +178,9 @@ impl Scheduler {
     }
 
     fn add(&mut self, picture: u32, region: crate::geometry::Rect) {
-        let part = self.ledger.add(picture, region);
+        let part = self.tree.add(picture, region);
         self.enqueue(part);
-        self.cost += self.terrain.base_cost_of(picture, region);
+        self.cost += self.costs.base_cost_of(picture, region);
         self.pixels += region.area();
     }
 
@@ -195,10 +195,10 @@ impl Scheduler {
         if self.phase == Phase::Over {
             return actions;
         }
-        self.hand_out(now, &mut actions);
-        if tick || (!self.fresh.is_empty() && self.pool.is_empty()) {
+        self.assign(now, &mut actions);
+        if tick || (!self.fresh.is_empty() && self.queue.is_empty()) {
             self.look_after(now, tick, &mut actions);
-            self.hand_out(now, &mut actions);
+            self.assign(now, &mut actions);
         }
         self.fresh.clear();
         self.reconsider = false;
@@ -212,15 +212,15 @@ impl Scheduler {
             .slots
             .iter()
             .filter_map(|s| s.running.as_ref())
-            .filter(|r| r.cancelled.is_none() && !self.ledger.is_settled(r.part))
+            .filter(|r| r.cancelled.is_none() && !self.tree.is_settled(r.part))
             .map(|r| {
-                let part = self.ledger.get(r.part);
-                self.terrain.base_cost_of(part.picture, part.region) * r.progress
+                let part = self.tree.get(r.part);
+                self.costs.base_cost_of(part.picture, part.region) * r.progress
             })
             .sum();
         let done = if self.cost > 0.0 { (self.cost_done + running) / self.cost } else { 1.0 };
         Progress {
-            done: if self.ledger.all_done() { 1.0 } else { done.clamp(0.0, 1.0) },
+            done: if self.tree.all_done() { 1.0 } else { done.clamp(0.0, 1.0) },
             pixels: self.pixels_done,
             of_pixels: self.pixels,
             tiles: self.tiles_done,
@@ -230,13 +230,13 @@ impl Scheduler {
 
     /// Expected seconds until everything is here; `None` while no rate is known.
     pub fn eta(&self, now: f64) -> Option<f64> {
-        if self.ledger.all_done() {
+        if self.tree.all_done() {
             return Some(0.0);
         }
         if !self.slots.iter().any(|s| s.lives() && s.model.known) {
             return None;
         }
-        let needed = |r: &&super::pace::Running| r.cancelled.is_none() && !self.ledger.is_settled(r.part);
+        let needed = |r: &&super::pace::Running| r.cancelled.is_none() && !self.tree.is_settled(r.part);
         let last = self
             .slots
             .iter()
@@ -244,7 +244,7 @@ impl Scheduler {
             .filter(|end| end.is_finite())
             .fold(now, f64::max);
         let end =
-            if self.pool.is_empty() { last } else { self.finish(now, None, self.pool.cost()).max(last) };
+            if self.queue.is_empty() { last } else { self.finish(now, None, self.queue.cost()).max(last) };
         end.is_finite().then(|| (end - now).max(0.0))
     }
 
@@ -255,12 +255,12 @@ impl Scheduler {
 
     /// A picture's cost map with what the finished tiles taught; its mean need not be 1.
     pub fn cost_map(&self, picture: u32) -> Option<&CostMap> {
-        self.terrain.map(picture)
+        self.costs.map(picture)
     }
 
     /// When this much work would be done if it could be cut at will among all slots but one.
     pub(super) fn finish(&self, now: f64, without: Option<SlotId>, work: f64) -> f64 {
-        let only = self.pool.only_picture();
+        let only = self.queue.only_picture();
         let slots = self
             .slots
             .iter()
@@ -299,9 +299,9 @@ impl Scheduler {
             Input::Drain => self.phase = Phase::Draining,
             Input::Joined(model) => self.joined(now, &model),
             Input::Away(slot, error) => self.away(slot, error, actions),
-            Input::Leave(slot) => self.wish(now, slot, Wish::Leave, actions),
-            Input::Hold(slot) => self.wish(now, slot, Wish::Pause, actions),
-            Input::Release(slot) => self.wish(now, slot, Wish::Work, actions),
+            Input::Leave(slot) => self.desire(now, slot, DesiredState::Leave, actions),
+            Input::Hold(slot) => self.desire(now, slot, DesiredState::Pause, actions),
+            Input::Release(slot) => self.desire(now, slot, DesiredState::Work, actions),
             Input::Tick => {
                 self.foresee_again();
                 self.call_reserve(now, actions);
@@ -361,7 +361,11 @@ impl Scheduler {
     /// The slot has nothing to render.
     pub(super) fn rest(&mut self, slot: SlotId) {
         let s = &self.slots[slot];
-        if s.state == State::Ready && s.wish == Wish::Work && s.running.is_none() && s.lent.is_none() {
+        if s.state == State::Ready
+            && s.desired == DesiredState::Work
+            && s.running.is_none()
+            && s.lent.is_none()
+        {
             self.idle.insert(slot);
             self.fresh.push(slot);
         }
@@ -370,7 +374,7 @@ impl Scheduler {
     /// The slot said how far its piece is. Once that says something about the whole piece, it is learnt from at once:
     /// waiting for its end would mean cutting others by costs that are known to be wrong.
     fn reported(&mut self, now: f64, slot: SlotId, piece: u64, done: f64) {
-        let variance = self.terrain.variance();
+        let variance = self.costs.variance();
         let Some(s) = self.slots.get_mut(slot) else { return };
         let Some(mut r) = s.running.take_if(|r| r.piece == piece) else { return };
         if done.is_finite() {
@@ -380,12 +384,12 @@ impl Scheduler {
         let pace = r.pace().filter(|p| surprise(p) > SURPRISING + 2.0 * r.pace_variance().sqrt());
         if let Some(Pace { total, own }) = pace {
             let lesson = s.learn(r.cost, s.model.fixed_s + own, variance, r.pace_variance());
-            let region = self.ledger.get(r.part).region;
+            let region = self.tree.get(r.part).region;
             self.introduce();
             let mut redraw = false;
             if let Some(lesson) = lesson {
                 r.cost *= lesson.off.exp();
-                redraw = self.terrain.learn(r.picture, region, r.cost, lesson);
+                redraw = self.costs.learn(r.picture, region, r.cost, lesson);
             }
             r.expected = total;
             r.variance = r.pace_variance();
@@ -402,15 +406,15 @@ impl Scheduler {
         let Some(s) = self.slots.get_mut(slot) else { return };
         let Some(r) = s.running.take_if(|r| r.piece == piece) else { return };
         s.delivered_from(now, &r);
-        let lesson = s.learn(r.cost, now - r.since - r.switch, self.terrain.variance(), 0.0);
+        let lesson = s.learn(r.cost, now - r.since - r.switch, self.costs.variance(), 0.0);
         if r.progress > 0.0 {
             s.gap = Some(s.gap.unwrap_or(0.0).max(r.gap / (now - r.since).max(r.gap)));
         }
         self.rest(slot);
         self.introduce();
         if let Some(lesson) = lesson {
-            let region = self.ledger.get(r.part).region;
-            if self.terrain.learn(r.picture, region, r.cost * lesson.off.exp(), lesson) {
+            let region = self.tree.get(r.part).region;
+            if self.costs.learn(r.picture, region, r.cost * lesson.off.exp(), lesson) {
                 self.redraw();
             }
         }
@@ -418,8 +422,8 @@ impl Scheduler {
 
     /// A slot's rate has become known: those of which nothing is known are taken to be like the middle one.
     fn introduce(&mut self) {
-        self.strangers = self.strangers && self.slots.iter().any(|s| !s.model.known);
-        if !self.strangers {
+        self.unknown_rates = self.unknown_rates && self.slots.iter().any(|s| !s.model.known);
+        if !self.unknown_rates {
             return;
         }
         let mut rates: Vec<f64> = self.slots.iter().filter(|s| s.model.known).map(|s| s.model.rate).collect();
@@ -437,11 +441,11 @@ impl Scheduler {
 
     /// Costs of what waits, by the corrected maps.
     fn redraw(&mut self) {
-        if !self.terrain.redraw(self.pool.len()) {
+        if !self.costs.redraw(self.queue.len()) {
             return;
         }
-        for part in self.pool.drain() {
-            self.ledger.set_queued(part, None);
+        for part in self.queue.drain() {
+            self.tree.set_queued(part, None);
             self.enqueue(part);
         }
         self.horizon = None;
@@ -450,40 +454,40 @@ impl Scheduler {
 
     /// The part waits to be rendered.
     pub(super) fn enqueue(&mut self, part: PartId) {
-        if self.ledger.get(part).queued.is_some() {
+        if self.tree.get(part).queued.is_some() {
             return;
         }
-        let (picture, region) = (self.ledger.get(part).picture, self.ledger.get(part).region);
-        let cost = match self.ledger.get(part).known {
-            Some(factor) => factor * self.terrain.measured_cost_of(picture, region),
-            None => self.terrain.cost_of(picture, region),
+        let (picture, region) = (self.tree.get(part).picture, self.tree.get(part).region);
+        let cost = match self.tree.get(part).known {
+            Some(factor) => factor * self.costs.measured_cost_of(picture, region),
+            None => self.costs.cost_of(picture, region),
         };
-        self.ledger.set_queued(part, Some(cost));
-        self.pool.push(picture, cost, part);
+        self.tree.set_queued(part, Some(cost));
+        self.queue.push(picture, cost, part);
     }
 
     /// The part waits no longer.
     pub(super) fn dequeue(&mut self, part: PartId) {
-        if let Some(cost) = self.ledger.get(part).queued {
-            self.pool.remove(self.ledger.get(part).picture, cost, part);
-            self.ledger.set_queued(part, None);
+        if let Some(cost) = self.tree.get(part).queued {
+            self.queue.remove(self.tree.get(part).picture, cost, part);
+            self.tree.set_queued(part, None);
         }
     }
 
     /// The piece will not come; its part waits again if nobody else has it in hand.
     pub(super) fn requeue(&mut self, piece: u64) {
-        if let Some(part) = self.ledger.drop_piece(piece) {
+        if let Some(part) = self.tree.drop_piece(piece) {
             self.enqueue(part);
             self.changed();
         }
     }
 
     fn stored(&mut self, now: f64, slot: SlotId, piece: u64, actions: &mut Vec<Action>) {
-        let Some(part) = self.ledger.part_of(piece) else { return };
+        let Some(part) = self.tree.part_of(piece) else { return };
         if let Some(s) = self.slots.get_mut(slot) {
             s.delivered(now, piece);
         }
-        let settled = self.ledger.store(piece);
+        let settled = self.tree.store(piece);
         actions.extend(settled.discard.into_iter().map(Action::Discard));
         for part in settled.unqueue {
             self.dequeue(part);
@@ -491,14 +495,14 @@ impl Scheduler {
         for (slot, piece) in settled.cancel {
             self.cancel(now, slot, piece, actions);
         }
-        let (picture, region) = (self.ledger.get(part).picture, self.ledger.get(part).region);
+        let (picture, region) = (self.tree.get(part).picture, self.tree.get(part).region);
         if settled.counts {
-            self.cost_done += self.terrain.base_cost_of(picture, region);
+            self.cost_done += self.costs.base_cost_of(picture, region);
             self.pixels_done += region.area();
             self.tiles_done += 1;
         }
         for region in settled.freed {
-            self.cost_done -= self.terrain.base_cost_of(picture, region);
+            self.cost_done -= self.costs.base_cost_of(picture, region);
             self.pixels_done -= region.area();
             self.tiles_done -= 1;
         }

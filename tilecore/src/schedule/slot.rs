@@ -1,8 +1,8 @@
 //! One slot as the scheduler sees it: whether it can render, how fast it is believed to be, and what it has been through.
 
-use super::members::Wish;
+use super::members::DesiredState;
 use super::pace::Running;
-use super::parts::PartId;
+use super::region_tree::PartId;
 use super::speed::{Lesson, Speed};
 use crate::cost::NodeModel;
 use crate::error::Error;
@@ -48,7 +48,7 @@ pub(super) struct Delivery {
 pub(super) struct Slot {
     pub(super) model: NodeModel,
     pub(super) state: State,
-    pub(super) wish: Wish,
+    pub(super) desired: DesiredState,
     pub(super) running: Option<Running>,
     /// Rendered pieces on their way here.
     pub(super) delivering: Vec<Delivery>,
@@ -80,7 +80,7 @@ impl Slot {
             uplink: (bytes_per_pixel / model.transfer_bytes_per_s).max(0.0),
             model,
             state,
-            wish: Wish::Work,
+            desired: DesiredState::Work,
             running: None,
             delivering: Vec::new(),
             link_free: 0.0,
@@ -132,7 +132,7 @@ impl Slot {
     /// When it can take the next piece; infinite for one that will not or from which nothing is heard.
     pub(super) fn free_at(&self, now: f64) -> f64 {
         match self.state {
-            _ if self.wish != Wish::Work => f64::INFINITY,
+            _ if self.desired != DesiredState::Work => f64::INFINITY,
             State::Reserve { .. } | State::Away | State::Retired(_) => f64::INFINITY,
             // One that is late may be as late again as half of what it already is.
             State::Starting { expected, .. } => expected.max(now + (now - expected).max(0.0) / 2.0),

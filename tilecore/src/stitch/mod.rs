@@ -6,7 +6,6 @@
 
 mod ancillary;
 mod blocks;
-mod board;
 mod chunk;
 mod deflate;
 mod exr;
@@ -22,6 +21,7 @@ mod pixels;
 pub mod preview;
 mod samples;
 mod segment;
+mod segment_scheduler;
 #[doc(hidden)]
 pub mod stages;
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! From tiles to file: threads that decode, assemble, filter and deflate as the board says, and one that writes.
+//! From tiles to file: threads that decode, assemble, filter and deflate as the scheduler says, and one that writes.
 
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::ancillary::Ancillary;
-use super::board::{Board, Job, Segments};
 use super::header::Header;
 use super::layout::Layout;
 use super::output::Output;
 use super::segment::{Deflated, Maker, Shape};
+use super::segment_scheduler::{Job, SegmentScheduler, Segments};
 use super::tile::Rows;
 use super::{Holes, Part, PngOptions, Summary};
 use crate::error::{Error, Result};
@@ -49,12 +49,12 @@ pub(super) fn run(
     let segments = Segments { frame, rows: u32::try_from(shape.rows()).unwrap_or(u32::MAX) };
     let window = (WINDOW_PER_THREAD * threads).max(WINDOW_LEAST) / (shape.rows() * row_bytes);
     let regions: Vec<Rect> = parts.iter().map(|p| p.region).collect();
-    let board = Board::new(segments, &regions, window.max(threads + 2), vec![0; row_bytes]);
+    let scheduler = SegmentScheduler::new(segments, &regions, window.max(threads + 2), vec![0; row_bytes]);
 
     let mut output = Output::create(out, frame, layout, &ancillary)?;
-    let keep_open = board.crowd() <= MAX_OPEN;
+    let keep_open = scheduler.crowd() <= MAX_OPEN;
     let floor = Floor {
-        state: Mutex::new(State { board, failure: None, stopped: false, spare: Vec::new() }),
+        state: Mutex::new(State { scheduler, failure: None, stopped: false, spare: Vec::new() }),
         changed: Condvar::new(),
         tiles: parts.iter().map(|_| Mutex::new(None)).collect(),
         parts,
@@ -130,7 +130,7 @@ struct Floor<'a> {
 }
 
 struct State {
-    board: Board<Deflated>,
+    scheduler: SegmentScheduler<Deflated>,
     failure: Option<Error>,
     stopped: bool,
     /// Memory of which the content is of no more use.
@@ -175,10 +175,10 @@ impl Floor<'_> {
         loop {
             let mut state = self.lock();
             let job = loop {
-                if state.stopped || state.board.is_over() {
+                if state.stopped || state.scheduler.is_over() {
                     return;
                 }
-                if let Some(job) = state.board.take() {
+                if let Some(job) = state.scheduler.take() {
                     break job;
                 }
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -197,11 +197,11 @@ impl Floor<'_> {
             Job::Decode { part, segment, picture } => {
                 self.decode(part, segment, strip)?;
                 self.place(part, segment, strip, &mut lock(&picture));
-                self.lock().board.delivered(part, segment);
+                self.lock().scheduler.delivered(part, segment);
             }
             Job::Close { segment, picture } => {
                 let last_row = self.close(segment, &mut lock(&picture));
-                self.lock().board.closed(segment, last_row);
+                self.lock().scheduler.closed(segment, last_row);
             }
             Job::Filter { segment, picture, above } => {
                 let rows = std::mem::take(&mut *lock(&picture));
@@ -209,14 +209,14 @@ impl Floor<'_> {
                 let (filtered, end) = maker.filter(&rows, &above, self.shape, memory);
                 let mut state = self.lock();
                 state.spare.push(rows);
-                state.board.filtered(segment, filtered, end);
+                state.scheduler.filtered(segment, filtered, end);
             }
             Job::Deflate { segment, mut filtered, before } => {
                 let memory = self.lock().spare.pop().unwrap_or_default();
                 let made = maker.deflate(&mut filtered, &before, self.shape, memory);
                 let mut state = self.lock();
                 state.spare.push(filtered);
-                state.board.deflated(segment, made);
+                state.scheduler.deflated(segment, made);
             }
         }
         Ok(())
@@ -291,7 +291,7 @@ impl Floor<'_> {
                 if state.stopped {
                     return Ok(());
                 }
-                if let Some(made) = state.board.next() {
+                if let Some(made) = state.scheduler.next() {
                     break made;
                 }
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

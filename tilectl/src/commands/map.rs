@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tilecore::analysis;
 use tilecore::cost::Tiling;
 use tilecore::geometry::{MAX_SIDE, Rect};
 use tilecore::heatmap::{HeatMap, Palette, Scale, Style};
-use tilecore::hindsight;
 use tilecore::job::{Cameras, Request};
 use tilecore::render::{self, Cancel, Options};
 use tilecore::state::{History, WorkDirLayout};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &cli::Map) -> Result<ExitCode> {
                 tilecore::state::Record::Done { output, .. } => Some(output.clone()),
                 _ => None,
             });
-            (hindsight::heat_map(&history)?, picture)
+            (analysis::heat_map(&history)?, picture)
         }
         None => (render_map(args)?, None),
     };
@@ -105,5 +105,5 @@ fn render_map(args: &cli::Map) -> Result<HeatMap> {
     let outcome = render::run(&request, &farm.nodes()?, &options, &cancel, &mut |event| show.event(&event));
     show.end();
     outcome?;
-    hindsight::heat_map(&History::read(&WorkDirLayout::new(&options.work_dir).state())?)
+    analysis::heat_map(&History::read(&WorkDirLayout::new(&options.work_dir).state())?)
 }

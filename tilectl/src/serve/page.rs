@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tilecore::hindsight;
+use tilecore::analysis;
 use tilecore::report::{self, Now, Outcome, ReportData, Section};
 use tilecore::state::{self, History, WorkDirLayout};
 
@@ -106,7 +106,7 @@ impl Content {
                     .output
                     .as_ref()
                     .filter(|o| o.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")));
-                let mut data = hindsight::report(&history, png.cloned(), course.warnings.clone());
+                let mut data = analysis::report(&history, png.cloned(), course.warnings.clone());
                 data.preview = self.state.parent().map(|dir| WorkDirLayout::new(dir).preview());
                 if course.outcome.is_none() {
                     data.elapsed_s = (state::now() - data.began_at).max(data.elapsed_s);

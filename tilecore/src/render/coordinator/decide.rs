@@ -25,7 +25,7 @@ const UNREAD: &str = "unread";
 const SIMULATED: &str = "simulated";
 
 /// What the pictures of one scene are made of.
-struct Manner {
+struct Recipe {
     tiles: TileFormat,
     /// The file's format, where it is not the scene's own.
     written_as: Option<Format>,
@@ -57,18 +57,18 @@ impl Coordinator<'_, '_> {
             {
                 return Err(error);
             }
-            let manner = self.manner(first)?;
+            let recipe = self.recipe(first)?;
             for frame in frames {
                 for camera in &cameras {
                     let from = canvases.len() as u32;
                     let own = Need::of(&first.scene);
                     let picture =
-                        canvas(self.request, first, first, &own, camera.as_deref(), frame, manner.tiles)?
+                        canvas(self.request, first, first, &own, camera.as_deref(), frame, recipe.tiles)?
                             .picture;
-                    for need in &manner.sources {
+                    for need in &recipe.sources {
                         if let Some(facts) = self.setup.facts.iter().find(|f| f.scene == need.scene) {
                             let camera = camera.as_deref().filter(|_| facts.scene == first.scene);
-                            let made = canvas(self.request, facts, first, need, camera, frame, manner.tiles)?;
+                            let made = canvas(self.request, facts, first, need, camera, frame, recipe.tiles)?;
                             canvases.push(made);
                         }
                     }
@@ -77,9 +77,9 @@ impl Coordinator<'_, '_> {
                         scene: &first.scene,
                         camera: shown.as_deref().unwrap_or("none"),
                         frame,
-                        extension: manner.extension,
+                        extension: recipe.extension,
                     };
-                    let path = match &manner.names {
+                    let path = match &recipe.names {
                         Some(names) => names.path(places),
                         None => self.target.path.clone(),
                     };
@@ -90,8 +90,8 @@ impl Coordinator<'_, '_> {
                         shown,
                         frame,
                         canvases: from..canvases.len() as u32,
-                        format: manner.tiles,
-                        written_as: manner.written_as,
+                        format: recipe.tiles,
+                        written_as: recipe.written_as,
                         path,
                         written: false,
                     });
@@ -113,7 +113,7 @@ impl Coordinator<'_, '_> {
     }
 
     /// How the pictures of a scene are rendered and written.
-    fn manner(&mut self, facts: &Facts) -> Result<Manner> {
+    fn recipe(&mut self, facts: &Facts) -> Result<Recipe> {
         let needs = &facts.needs;
         let names = names(self.request, self.options, facts)?;
         if let Some(text) = names.1 {
@@ -178,7 +178,7 @@ impl Coordinator<'_, '_> {
         } else {
             vec![Need::of(&facts.scene)]
         };
-        Ok(Manner { tiles, written_as, extension: named.map_or("png", Format::extension), sources, names })
+        Ok(Recipe { tiles, written_as, extension: named.map_or("png", Format::extension), sources, names })
     }
 }
 

@@ -5,18 +5,18 @@
 use std::path::PathBuf;
 
 use super::Coordinator;
+use crate::analysis;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::formats::{Format, TileFormat};
-use crate::hindsight;
 use crate::proof::reference::Asked;
-use crate::render::arrival;
 use crate::render::finalizer::{Effect, Event as Happened, Ready, Stitched};
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report};
 use crate::render::options::Outcome;
 use crate::render::output;
 use crate::render::slots::SlotState;
 use crate::render::stitching::{Sheets, moved};
+use crate::render::validate;
 use crate::schedule::Input;
 use crate::state::{History, Record, now};
 
@@ -76,7 +76,7 @@ impl Coordinator<'_, '_> {
         // Of a run that found tiles of another, its time says nothing; nor does it of many pictures, whose building counts.
         let alone = self.work.as_ref().filter(|w| w.adopted == 0 && w.shots.len() == 1);
         let state = alone.map(|w| w.dir.layout().state());
-        let speedup = state.and_then(|path| hindsight::speedup(&History::read(&path).ok()?));
+        let speedup = state.and_then(|path| analysis::speedup(&History::read(&path).ok()?));
         self.emit(Event::Done { output: output.clone(), seconds, tiles, adopted, speedup });
         Ok(Outcome { output, pictures, files, tiles, adopted, seconds, parts: Vec::new() })
     }
@@ -191,7 +191,7 @@ impl Coordinator<'_, '_> {
             sources: if whole { Vec::new() } else { other.cloned().collect() },
             stitched: if whole { Vec::new() } else { stitched.collect() },
             format: this.written_as.map(|f| f.name().to_owned()),
-            most: arrival::most(TileFormat::Exr, canvases().next()?.1.frame.area()),
+            most: validate::most(TileFormat::Exr, canvases().next()?.1.frame.area()),
             into: work.dir.layout().finished(shot),
             native: whole.then(|| asked.collect()),
             repeatable: false,
@@ -291,7 +291,7 @@ impl Coordinator<'_, '_> {
         let facts = shot.and_then(|shot| self.setup.facts.iter().find(|f| f.scene == shot.scene));
         let own = facts.and_then(|f| Format::named(f.needs.format.as_deref().unwrap_or("PNG")));
         let format = shot.and_then(|s| s.written_as).or(own);
-        arrival::picture(files, format, facts.map_or(&[], |f| f.views.as_slice()))
+        validate::picture(files, format, facts.map_or(&[], |f| f.views.as_slice()))
     }
 
     /// Puts what a finish made in its place.

@@ -15,13 +15,13 @@ use crate::node::Place;
 use crate::proof::compare::{Written, compare};
 use crate::proof::reference::{self, Asked, Small};
 use crate::proof::{Cache, Finding, Mode, Verdict};
-use crate::render::arrival;
 use crate::render::canvas::Canvas;
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report, Tile};
 use crate::render::options::Restart;
 use crate::render::prover::{Effect, Errand, Event as Happened, Idle, Prover, Settled};
 use crate::render::slots::Output;
 use crate::render::stitching::{Sheets, moved};
+use crate::render::validate;
 use crate::render::work::grown_within;
 use crate::render::work::{self, Work};
 use crate::schedule::{Input, Piece};
@@ -422,7 +422,7 @@ impl Coordinator<'_, '_> {
             sources: this.canvases.iter().map(|c| &c.picture).filter(|p| *p != main).map(here).collect(),
             stitched: if whole { Vec::new() } else { stitched.collect() },
             format: this.written_as.clone(),
-            most: arrival::most(TileFormat::Exr, this.canvases.first()?.frame.area()),
+            most: validate::most(TileFormat::Exr, this.canvases.first()?.frame.area()),
             into: folder.join(format!("{}-{case}-{slot}", if whole { "whole" } else { "candidate" })),
             native: whole.then(|| this.scenes.clone()),
             repeatable: true,

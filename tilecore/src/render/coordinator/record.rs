@@ -1,12 +1,12 @@
 //! Puts on record what was rendered and what failed; the report and the map at the end.
 
 use super::Coordinator;
+use crate::analysis;
 use crate::blender::TileDone;
 use crate::error::{IoContext, Result};
 use crate::events::Event;
 use crate::geometry::Rect;
 use crate::heatmap::Style;
-use crate::hindsight;
 use crate::render::messages::Tile;
 use crate::render::options::Outcome;
 use crate::render::setup::Progress;
@@ -76,7 +76,7 @@ impl Coordinator<'_, '_> {
         let history = History::read(&work.dir.layout().state())?;
         let png = outcome.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
         let picture = png.then(|| outcome.output.clone());
-        let data = hindsight::report(&history, picture, self.warnings.clone());
+        let data = analysis::report(&history, picture, self.warnings.clone());
         let html = report::html(&data);
         let own = work.dir.layout().report();
         for path in
@@ -85,7 +85,7 @@ impl Coordinator<'_, '_> {
             std::fs::write(path, &html).at("write", path)?;
         }
         if let Some(path) = &self.options.map {
-            let canvas = hindsight::heat_map(&history)?.draw(Style::default());
+            let canvas = analysis::heat_map(&history)?.draw(Style::default());
             std::fs::write(path, canvas.png()?).at("write", path)?;
         }
         Ok(())

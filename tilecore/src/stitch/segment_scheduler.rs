@@ -82,7 +82,7 @@ struct Slot<T> {
 }
 
 /// All of it. `T` is what becomes of a segment.
-pub(super) struct Board<T> {
+pub(super) struct SegmentScheduler<T> {
     segments: Segments,
     /// Most segments open at a time.
     window: usize,
@@ -101,8 +101,8 @@ pub(super) struct Board<T> {
     above: (Option<Shared>, Option<Shared>),
 }
 
-impl<T> Board<T> {
-    /// A board for parts with these regions; `above` stands for the row above the first.
+impl<T> SegmentScheduler<T> {
+    /// A scheduler for parts with these regions; `above` stands for the row above the first.
     pub(super) fn new(segments: Segments, regions: &[Rect], window: usize, above: Vec<u8>) -> Self {
         let spans: Vec<_> = regions
             .iter()
@@ -249,7 +249,7 @@ impl<T> Board<T> {
         self.crossing.iter().copied().max().unwrap_or(0)
     }
 
-    /// Whether every segment was handed out by [`Board::next`].
+    /// Whether every segment was handed out by [`SegmentScheduler::next`].
     pub(super) fn is_over(&self) -> bool {
         self.first >= self.segments.count()
     }
@@ -275,13 +275,13 @@ mod tests {
                 .into_iter()
                 .map(|(y, h)| Rect::new(0, y % height, 10, h.min(height - y % height)).unwrap())
                 .collect();
-            let mut board = Board::new(segments, &regions, window, vec![0]);
+            let mut scheduler = SegmentScheduler::new(segments, &regions, window, vec![0]);
             let mut next_row: Vec<u32> = regions.iter().map(|r| r.y()).collect();
             let mut ends = vec![None; segments.count() as usize];
             let mut running = Vec::new();
             let mut results = Vec::new();
-            while !board.is_over() {
-                while running.len() < threads && let Some(job) = board.take() {
+            while !scheduler.is_over() {
+                while running.len() < threads && let Some(job) = scheduler.take() {
                     running.push(job);
                 }
                 prop_assert!(!running.is_empty(), "nothing left to do before the end");
@@ -291,7 +291,7 @@ mod tests {
                         let from = next_row[part];
                         prop_assert_eq!(segments.of_row(from), segment);
                         next_row[part] = regions[part].bottom().min(segments.bottom(segment));
-                        board.delivered(part, segment);
+                        scheduler.delivered(part, segment);
                     }
                     Job::Close { segment, .. } => {
                         let (top, bottom) = (segments.top(segment), segments.bottom(segment));
@@ -300,19 +300,19 @@ mod tests {
                         prop_assert!(regions.iter().zip(&next_row).all(|(r, n)| !here(r) || *n >= due(r)));
 
                         prop_assert_eq!(ends[segment as usize].replace(segment), None);
-                        board.closed(segment, vec![segment as u8 + 1]);
+                        scheduler.closed(segment, vec![segment as u8 + 1]);
                     }
                     Job::Filter { segment, above, .. } => {
                         prop_assert_eq!(&*above, &[segment as u8]);
-                        board.filtered(segment, vec![1, segment as u8], vec![2, segment as u8]);
+                        scheduler.filtered(segment, vec![1, segment as u8], vec![2, segment as u8]);
                     }
                     Job::Deflate { segment, filtered, before } => {
                         let above = if segment == 0 { vec![] } else { vec![2, segment as u8 - 1] };
                         prop_assert_eq!((filtered, &*before), (vec![1, segment as u8], &above));
-                        board.deflated(segment, segment);
+                        scheduler.deflated(segment, segment);
                     }
                 }
-                results.extend(std::iter::from_fn(|| board.next()));
+                results.extend(std::iter::from_fn(|| scheduler.next()));
             }
             prop_assert_eq!(results, (0..segments.count()).collect::<Vec<_>>());
             prop_assert!(regions.iter().zip(&next_row).all(|(r, n)| *n == r.bottom()));

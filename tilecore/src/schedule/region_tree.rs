@@ -1,4 +1,4 @@
-//! The ledger of regions: which are stored, which fly, and which result counts when several cover the same pixels.
+//! The tree of regions: which are stored, which fly, and which result counts when several cover the same pixels.
 //!
 //! A part is a region that has to be stored. It may be rendered whole, by several slots at once, and may at the same
 //! time be split into children; it is done when a piece of it is stored or when all its children are done, whichever
@@ -18,7 +18,7 @@ pub(super) struct Part {
     pub(super) region: Rect,
     /// What it costs for sure, as a factor on the map that was measured: it was rendered far enough to tell.
     pub(super) known: Option<f64>,
-    /// The cost under which it waits in the pool, if it does.
+    /// The cost under which it waits in the queue, if it does.
     pub(super) queued: Option<f64>,
     pub(super) parent: Option<PartId>,
     pub(super) children: Vec<PartId>,
@@ -50,7 +50,7 @@ pub(super) struct Settled {
 
 /// Every part of the job.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct RegionTree {
     parts: Vec<Part>,
     /// Part of every piece ever handed out.
     pieces: HashMap<u64, PartId>,
@@ -58,7 +58,7 @@ pub(super) struct Ledger {
     open: usize,
 }
 
-impl Ledger {
+impl RegionTree {
     /// Adds a region of its own.
     pub(super) fn add(&mut self, picture: u32, region: Rect) -> PartId {
         self.open += 1;
@@ -98,7 +98,7 @@ impl Ledger {
         &self.parts[part]
     }
 
-    /// Notes whether the part waits in the pool, and under which cost.
+    /// Notes whether the part waits in the queue, and under which cost.
     pub(super) fn set_queued(&mut self, part: PartId, cost: Option<f64>) {
         self.parts[part].queued = cost;
     }
@@ -215,53 +215,53 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn halves() -> (Ledger, PartId, PartId, PartId) {
+    fn halves() -> (RegionTree, PartId, PartId, PartId) {
         let whole = Rect::new(0, 0, 10, 10).unwrap();
-        let mut ledger = Ledger::default();
-        let root = ledger.add(0, whole);
-        ledger.hand_out(root, 0, 0);
-        let (a, b) = ledger.split(root, whole.cut(true, 5).unwrap());
-        ledger.hand_out(a, 1, 1);
-        ledger.hand_out(b, 2, 2);
-        (ledger, root, a, b)
+        let mut tree = RegionTree::default();
+        let root = tree.add(0, whole);
+        tree.hand_out(root, 0, 0);
+        let (a, b) = tree.split(root, whole.cut(true, 5).unwrap());
+        tree.hand_out(a, 1, 1);
+        tree.hand_out(b, 2, 2);
+        (tree, root, a, b)
     }
 
     #[test]
     fn both_halves_make_the_whole_and_its_slot_is_let_off() {
-        let (mut ledger, root, ..) = halves();
-        assert!(ledger.store(1).cancel.is_empty());
-        assert!(!ledger.all_done());
-        let settled = ledger.store(2);
+        let (mut tree, root, ..) = halves();
+        assert!(tree.store(1).cancel.is_empty());
+        assert!(!tree.all_done());
+        let settled = tree.store(2);
         assert_eq!(settled.cancel, [(0, 0)]);
-        assert!(settled.counts && ledger.all_done() && ledger.is_settled(root));
-        assert_eq!(ledger.store(0), Settled { discard: vec![0], ..Settled::default() }, "too late");
+        assert!(settled.counts && tree.all_done() && tree.is_settled(root));
+        assert_eq!(tree.store(0), Settled { discard: vec![0], ..Settled::default() }, "too late");
     }
 
     #[test]
     fn the_whole_outdoes_a_stored_half() {
-        let (mut ledger, ..) = halves();
-        ledger.store(1);
-        let settled = ledger.store(0);
+        let (mut tree, ..) = halves();
+        tree.store(1);
+        let settled = tree.store(0);
         assert_eq!((settled.discard, settled.cancel), (vec![1], vec![(2, 2)]));
         assert_eq!(settled.freed, [Rect::new(0, 0, 5, 10).unwrap()]);
-        assert!(ledger.all_done());
-        assert_eq!(ledger.store(1).discard, [1], "it stays superfluous");
+        assert!(tree.all_done());
+        assert_eq!(tree.store(1).discard, [1], "it stays superfluous");
     }
 
     #[test]
     fn a_piece_reported_twice_stays() {
-        let (mut ledger, ..) = halves();
-        ledger.store(1);
-        assert_eq!(ledger.store(1), Settled::default());
+        let (mut tree, ..) = halves();
+        tree.store(1);
+        assert_eq!(tree.store(1), Settled::default());
     }
 
     #[test]
     fn a_dropped_piece_is_needed_again_only_if_nobody_else_has_it() {
-        let (mut ledger, _, a, _) = halves();
-        assert_eq!(ledger.drop_piece(0), None, "its halves are under way");
-        ledger.hand_out(a, 3, 5);
-        assert_eq!(ledger.drop_piece(1), None, "its twin is under way");
-        assert_eq!(ledger.drop_piece(3), Some(a));
-        assert_eq!(ledger.drop_piece(3), None, "only once");
+        let (mut tree, _, a, _) = halves();
+        assert_eq!(tree.drop_piece(0), None, "its halves are under way");
+        tree.hand_out(a, 3, 5);
+        assert_eq!(tree.drop_piece(1), None, "its twin is under way");
+        assert_eq!(tree.drop_piece(3), Some(a));
+        assert_eq!(tree.drop_piece(3), None, "only once");
     }
 }

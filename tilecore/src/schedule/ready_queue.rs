@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parts::PartId;
+use super::region_tree::PartId;
 
 /// An expected cost that can be sorted: it is positive and finite, and the bits of such numbers sort as they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ impl Cost {
 
 /// Waiting parts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pool {
+pub(super) struct ReadyQueue {
     /// Per picture, cheapest first; among equals the one made last.
     waiting: BTreeMap<u32, BTreeSet<(Cost, std::cmp::Reverse<PartId>)>>,
     /// Sum of their costs.
@@ -28,7 +28,7 @@ pub(super) struct Pool {
     count: usize,
 }
 
-impl Pool {
+impl ReadyQueue {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -113,17 +113,17 @@ mod tests {
 
     #[test]
     fn parts_come_out_by_cost() {
-        let mut pool = Pool::default();
+        let mut queue = ReadyQueue::default();
         for (cost, part) in [(3.0, 0), (1.0, 1), (2.0, 2), (3.0, 3)] {
-            pool.push(0, cost, part);
+            queue.push(0, cost, part);
         }
-        assert_eq!(pool.costliest(0).map(|p| p.1).collect::<Vec<_>>(), [0, 3, 2, 1]);
-        assert_eq!(pool.at_least(0, 1.5).map(|p| p.1).collect::<Vec<_>>(), [2, 3, 0]);
-        assert!((pool.cost() - 9.0).abs() < 1e-12);
-        pool.remove(0, 3.0, 0);
-        pool.remove(0, 3.0, 0);
-        assert!((pool.cost_of(0) - 6.0).abs() < 1e-12 && !pool.is_empty());
-        assert_eq!(pool.drain().len(), 3);
-        assert!(pool.is_empty() && pool.cost() == 0.0);
+        assert_eq!(queue.costliest(0).map(|p| p.1).collect::<Vec<_>>(), [0, 3, 2, 1]);
+        assert_eq!(queue.at_least(0, 1.5).map(|p| p.1).collect::<Vec<_>>(), [2, 3, 0]);
+        assert!((queue.cost() - 9.0).abs() < 1e-12);
+        queue.remove(0, 3.0, 0);
+        queue.remove(0, 3.0, 0);
+        assert!((queue.cost_of(0) - 6.0).abs() < 1e-12 && !queue.is_empty());
+        assert_eq!(queue.drain().len(), 3);
+        assert!(queue.is_empty() && queue.cost() == 0.0);
     }
 }

@@ -22,8 +22,8 @@ const WHOLE: f64 = 0.5;
 
 /// Where the job's pictures are costly, as far as is known by now.
 #[derive(Clone, Debug)]
-pub(super) struct Terrain {
-    grounds: Vec<Ground>,
+pub(super) struct CostModel {
+    pictures: Vec<PictureCost>,
     overlap: Overlap,
     /// Pieces learnt from, and from how many on the maps are to be drawn anew.
     learnt: usize,
@@ -35,7 +35,7 @@ pub(super) struct Terrain {
 
 /// One picture.
 #[derive(Clone, Debug)]
-struct Ground {
+struct PictureCost {
     base: CostMap,
     map: CostMap,
     columns: u32,
@@ -48,11 +48,11 @@ struct Ground {
     whole: (f64, f64),
 }
 
-impl Terrain {
+impl CostModel {
     pub(super) fn new(work: &Work) -> Self {
         let probed = work.pictures.first().is_none_or(|p| p.cost.cells().cost.len() > 1);
         Self {
-            grounds: work.pictures.iter().map(|p| Ground::new(&p.cost)).collect(),
+            pictures: work.pictures.iter().map(|p| PictureCost::new(&p.cost)).collect(),
             overlap: work.overlap,
             learnt: 0,
             redraw_at: 1,
@@ -63,33 +63,33 @@ impl Terrain {
 
     /// Expected cost of rendering a region, with its overlap.
     pub(super) fn cost_of(&self, picture: u32, region: Rect) -> f64 {
-        self.grounds
+        self.pictures
             .get(picture as usize)
             .map_or(0.0, |g| g.map.cost_of(region.grown(self.overlap, g.map.frame())))
     }
 
     /// The same by the map that was measured, whatever was learnt since.
     pub(super) fn measured_cost_of(&self, picture: u32, region: Rect) -> f64 {
-        self.grounds
+        self.pictures
             .get(picture as usize)
             .map_or(0.0, |g| g.base.cost_of(region.grown(self.overlap, g.base.frame())))
     }
 
     /// The region's own cost by the map that was measured; adds up whatever is learnt.
     pub(super) fn base_cost_of(&self, picture: u32, region: Rect) -> f64 {
-        self.grounds.get(picture as usize).map_or(0.0, |g| g.base.cost_of(region))
+        self.pictures.get(picture as usize).map_or(0.0, |g| g.base.cost_of(region))
     }
 
     /// Pixels to render for a region, with its overlap.
     pub(super) fn pixels_of(&self, picture: u32, region: Rect) -> u64 {
-        self.grounds
+        self.pictures
             .get(picture as usize)
             .map_or(region.area(), |g| region.grown(self.overlap, g.map.frame()).area())
     }
 
     /// The picture's map as it is known now.
     pub(super) fn map(&self, picture: u32) -> Option<&CostMap> {
-        self.grounds.get(picture as usize).map(|g| &g.map)
+        self.pictures.get(picture as usize).map(|g| &g.map)
     }
 
     /// Variance of the logarithm of a piece's cost.
@@ -106,8 +106,8 @@ impl Terrain {
     pub(super) fn learn(&mut self, picture: u32, region: Rect, cost: f64, lesson: Lesson) -> bool {
         // Against the map that was measured: the present one contains earlier corrections.
         let off = (cost / self.measured_cost_of(picture, region)).ln();
-        let Some(ground) = self.grounds.get_mut(picture as usize) else { return false };
-        ground.learn(region, off);
+        let Some(picture_cost) = self.pictures.get_mut(picture as usize) else { return false };
+        picture_cost.learn(region, off);
         // Old misjudgements count less and less: the maps were better when the later pieces were cut.
         self.squares = 0.95 * self.squares + lesson.excess;
         self.seen = 0.95 * self.seen + 1.0;
@@ -121,22 +121,23 @@ impl Terrain {
         let share = if parts > CROWD { 2 } else { 16 };
         self.redraw_at = self.learnt + (self.learnt / share).max(parts / CROWD).max(1);
         let (mut before, mut changed) = ((0.0, 0.0), false);
-        for ground in &mut self.grounds {
-            if ground.whole.1 == 0.0 && before.1 == 0.0 {
+        for picture_cost in &mut self.pictures {
+            if picture_cost.whole.1 == 0.0 && before.1 == 0.0 {
                 continue;
             }
-            if ground.whole.1 > 0.0 {
-                before = ground.whole;
+            if picture_cost.whole.1 > 0.0 {
+                before = picture_cost.whole;
             }
             // A picture of which nothing is known yet is taken to be like the one before.
             // What was seen of a small part says little about all of it.
-            changed |= ground.redraw(before.0 / (before.1 + LITTLE * ground.base.frame().area() as f64));
+            changed |=
+                picture_cost.redraw(before.0 / (before.1 + LITTLE * picture_cost.base.frame().area() as f64));
         }
         changed
     }
 }
 
-impl Ground {
+impl PictureCost {
     fn new(base: &CostMap) -> Self {
         let (w, h) = (base.frame().width(), base.frame().height());
         let cell = f64::from(w.max(h)) / f64::from(CELLS);

@@ -1,10 +1,10 @@
 //! Looking after what runs: parts that would be here after everything else are cut anew or rendered twice, and slots
 //! that give no sign of life are started anew.
 
+use super::assign::MOST_OVERHEAD;
 use super::fair;
-use super::hand::MOST_OVERHEAD;
 use super::pace::Running;
-use super::parts::PartId;
+use super::region_tree::PartId;
 use super::scheduler::{Phase, Scheduler};
 use super::slot::Slot;
 use super::{Action, SlotId};
@@ -63,11 +63,11 @@ impl Scheduler {
         // Nothing new is to be seen sooner than a fraction of what a tile costs by itself, or of all that waits.
         let pause = self.extra(None, 0) / 4.0;
         let due = now - self.looked_at >= pause && now >= self.look_again;
-        if due && self.phase == Phase::Handing && self.options.steal {
+        if due && self.phase == Phase::Handing && self.options.stragglers {
             self.looked_at = now;
             self.reclaim(now, actions);
-            let known = !self.strangers && !self.pool.is_empty();
-            let end = if known { self.finish(now, None, self.pool.cost()) } else { now };
+            let known = !self.unknown_rates && !self.queue.is_empty();
+            let end = if known { self.finish(now, None, self.queue.cost()) } else { now };
             self.look_again = if end.is_finite() { now + (end - now) / OFTEN } else { now };
         }
     }
@@ -92,10 +92,10 @@ impl Scheduler {
         paced.sort_by(latest_first);
         let cut = self.to_be_cut(now, &paced).len();
         for late in paced.into_iter().take(cut) {
-            let (picture, region) = (self.ledger.get(late.part).picture, self.ledger.get(late.part).region);
-            let factor = late.cost / self.terrain.measured_cost_of(picture, region);
+            let (picture, region) = (self.tree.get(late.part).picture, self.tree.get(late.part).region);
+            let factor = late.cost / self.costs.measured_cost_of(picture, region);
             if factor.is_finite() && factor > 0.0 {
-                self.ledger.set_known(late.part, factor);
+                self.tree.set_known(late.part, factor);
             }
             self.put_back(late.part);
             // Whatever comes of it is smaller than what was given up, so this comes to an end.
@@ -107,7 +107,7 @@ impl Scheduler {
     }
 
     fn put_back(&mut self, part: PartId) {
-        self.ledger.reclaim(part);
+        self.tree.reclaim(part);
         self.enqueue(part);
         self.changed();
     }
@@ -120,11 +120,11 @@ impl Scheduler {
         mut late: Vec<Late>,
         latest_first: impl Fn(&Late, &Late) -> std::cmp::Ordering,
     ) {
-        let base = if self.pool.is_empty() { now } else { self.finish(now, None, self.pool.cost()) };
-        late.retain(|l| l.end > base && l.alive < TWINS && self.ledger.get(l.part).reclaimed < RECLAIMS);
+        let base = if self.queue.is_empty() { now } else { self.finish(now, None, self.queue.cost()) };
+        late.retain(|l| l.end > base && l.alive < TWINS && self.tree.get(l.part).reclaimed < RECLAIMS);
         late.sort_by(latest_first);
         // Who has nothing else to do may as well try what is overdue.
-        let mut spare = if self.pool.is_empty() { self.idle.len() } else { 0 };
+        let mut spare = if self.queue.is_empty() { self.idle.len() } else { 0 };
         for late in late.into_iter().take(AT_ONCE) {
             let fixed = late.running.first().map_or(0.0, |(slot, _)| self.slots[*slot].model.fixed_s);
             let keep = late.end;
@@ -138,7 +138,7 @@ impl Scheduler {
 
     /// Whether the only idle slots are those that have the part in hand.
     fn only_idle_there(&self, late: &Late) -> bool {
-        let flying = &self.ledger.get(late.part).flying;
+        let flying = &self.tree.get(late.part).flying;
         self.idle.iter().all(|slot| flying.iter().any(|(_, by)| by == slot))
     }
 
@@ -147,24 +147,24 @@ impl Scheduler {
     /// as long as the map is.
     fn to_be_cut<'a>(&self, now: f64, late: &'a [Late]) -> &'a [Late] {
         // The first tiles to end are the cheap ones, so it takes a few from every slot to know better.
-        let rounds = self.terrain.learnt() as f64 / self.slots.len().max(1) as f64;
-        let spread = (self.terrain.variance() / rounds.max(1.0)).sqrt();
+        let rounds = self.costs.learnt() as f64 / self.slots.len().max(1) as f64;
+        let spread = (self.costs.variance() / rounds.max(1.0)).sqrt();
         let expected = |rest: f64, last: f64| {
             let sum: f64 = QUANTILES.iter().map(|z| last.max(now + (rest - now) * (z * spread).exp())).sum();
             sum / QUANTILES.len() as f64
         };
-        let only = self.pool.only_picture();
+        let only = self.queue.only_picture();
         let mut slots: Vec<(f64, f64)> = self
             .slots
             .iter()
             .map(|s| (if s.lives() { s.begins_at(now, only) } else { f64::INFINITY }, s.throughput(1.0)))
             .collect();
         let last = |k: usize| late.get(k).map_or(now, |l| l.end);
-        let mut work = self.pool.cost();
+        let mut work = self.queue.cost();
         let rest = if work > 0.0 { fair::finish(slots.iter().copied(), work) } else { now };
         let before = expected(rest, last(0));
         let (mut best, mut count) = (before, 0);
-        let extra = self.extra(None, late.first().map_or(0, |l| self.ledger.get(l.part).picture));
+        let extra = self.extra(None, late.first().map_or(0, |l| self.tree.get(l.part).picture));
         let mut next = 1;
         for (k, l) in late.iter().enumerate() {
             work += l.cost;
@@ -187,12 +187,12 @@ impl Scheduler {
 
     /// The parts that are rendered or on their way, still needed, and not waiting or cut anew already.
     fn flying(&self, now: f64) -> Vec<Late> {
-        let variance = self.terrain.variance();
+        let variance = self.costs.variance();
         let mut found: Vec<Late> = Vec::new();
         let mut add =
             |part: PartId, end: f64, cost: f64, overdue: bool, running: Option<(SlotId, &Running)>| {
-                let p = self.ledger.get(part);
-                let left = p.children.is_empty() && !self.ledger.is_settled(part);
+                let p = self.tree.get(part);
+                let left = p.children.is_empty() && !self.tree.is_settled(part);
                 if p.queued.is_some() || !left {
                     return;
                 }
@@ -244,16 +244,16 @@ impl Scheduler {
 
     /// When the part would be here if others rendered it too.
     fn beside(&self, now: f64, late: &Late) -> f64 {
-        let part = self.ledger.get(late.part);
+        let part = self.tree.get(late.part);
         let own = |i: &SlotId| late.running.iter().any(|(slot, _)| slot == i);
         let others = || self.slots.iter().enumerate().filter(|(i, s)| !own(i) && s.lives()).map(|(_, s)| s);
         if !self.can_be_cut(late.part) {
-            let pixels = self.terrain.pixels_of(part.picture, part.region) as f64;
+            let pixels = self.costs.pixels_of(part.picture, part.region) as f64;
             let end = |s: &Slot| s.stored_at(s.free_at(now), part.picture, late.cost, pixels);
             return others().map(end).fold(f64::INFINITY, f64::min);
         }
         let free = |s: &Slot| (s.free_at(now) + s.build_s(part.picture), s.throughput(1.0));
-        fair::finish(others().map(free), self.pool.cost() + late.cost)
+        fair::finish(others().map(free), self.queue.cost() + late.cost)
             + self.extra(late.running.first().map(|(slot, _)| *slot), part.picture)
     }
 
