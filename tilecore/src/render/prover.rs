@@ -12,12 +12,12 @@ use crate::error::{Error, Result};
 use crate::proof::compare::{Comparison, Written, compare};
 use crate::proof::{Finding, Strength, Verdict};
 
-/// How many errands may fail until the proof is given up.
+/// How many tasks may fail until the proof is given up.
 const FAILURES: usize = 4;
 
 /// What one slot does for the proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Errand {
+pub(super) enum Task {
     /// Renders these tiles of a case.
     Tiles(usize, Vec<usize>),
     /// Finishes the stitched tiles of a case.
@@ -29,8 +29,8 @@ pub(super) enum Errand {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Send an idle slot on an errand.
-    Send(usize, Errand),
+    /// Send an idle slot on a task.
+    Send(usize, Task),
     /// Have this machine's Blender render all cases as the file lies.
     Reference,
     /// Stitch the tiles of a case.
@@ -93,7 +93,7 @@ pub(super) struct Prover {
     /// The node whose whole frames are the reference, where that is the weaker kind, and those so far.
     referrer: Option<usize>,
     own: Vec<Vec<Written>>,
-    errands: BTreeMap<usize, (usize, Errand)>,
+    tasks: BTreeMap<usize, (usize, Task)>,
     /// The case in which something differs, and how.
     differs: Option<(usize, Comparison)>,
     /// By node, its whole frame of that case.
@@ -179,7 +179,7 @@ impl Prover {
             referring: false,
             referrer: None,
             own: Vec::new(),
-            errands: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             differs: None,
             wholes: BTreeMap::new(),
             failures: 0,
@@ -195,9 +195,9 @@ impl Prover {
         self.refer()
     }
 
-    /// Whether a slot is on an errand of the proof.
+    /// Whether a slot is on a task of the proof.
     pub(super) fn has(&self, slot: usize) -> bool {
-        self.errands.contains_key(&slot)
+        self.tasks.contains_key(&slot)
     }
 
     /// What came of it, once it is settled; an error where it could not be made.
@@ -222,44 +222,43 @@ impl Prover {
     pub(super) fn offer(&mut self, idle: &[Idle], expected: &BTreeSet<usize>) -> Vec<Effect> {
         let mut effects = Vec::new();
         for each in idle {
-            if self.settled.is_some() || self.errands.contains_key(&each.slot) {
+            if self.settled.is_some() || self.tasks.contains_key(&each.slot) {
                 continue;
             }
-            if let Some(errand) = self.errand_for(each.node, expected) {
-                if let Errand::Tiles(case, tiles) = &errand {
+            if let Some(task) = self.errand_for(each.node, expected) {
+                if let Task::Tiles(case, tiles) = &task {
                     for tile in tiles {
                         self.cases[*case].tiles[*tile] = Tile::With(each.slot);
                     }
                     self.cases[*case].nodes.insert(each.node);
                 }
-                self.errands.insert(each.slot, (each.node, errand.clone()));
-                effects.push(Effect::Send(each.slot, errand));
+                self.tasks.insert(each.slot, (each.node, task.clone()));
+                effects.push(Effect::Send(each.slot, task));
             }
         }
         effects
     }
 
-    fn errand_for(&self, node: usize, expected: &BTreeSet<usize>) -> Option<Errand> {
-        let busy =
-            |errand: &dyn Fn(usize, &Errand) -> bool| self.errands.values().any(|(n, e)| errand(*n, e));
+    fn errand_for(&self, node: usize, expected: &BTreeSet<usize>) -> Option<Task> {
+        let busy = |task: &dyn Fn(usize, &Task) -> bool| self.tasks.values().any(|(n, e)| task(*n, e));
         if let Some((case, _)) = self.differs {
             // One whole frame by each node; where a node's frame is the reference, that node renders one more.
             let again = self.strength == Strength::NodesFiles && self.referrer == Some(node);
             let done = if again { self.references.len() > 1 } else { self.wholes.contains_key(&node) };
-            let at_it = busy(&|n, e| n == node && matches!(e, Errand::Whole(_)));
-            return (!done && !at_it).then_some(Errand::Whole(case));
+            let at_it = busy(&|n, e| n == node && matches!(e, Task::Whole(_)));
+            return (!done && !at_it).then_some(Task::Whole(case));
         }
         if let Some(case) = self.cases.iter().position(|c| c.unfinished)
-            && !busy(&|_, e| *e == Errand::Finish(case))
+            && !busy(&|_, e| *e == Task::Finish(case))
         {
-            return Some(Errand::Finish(case));
+            return Some(Task::Finish(case));
         }
         if self.strength == Strength::NodesFiles
             && self.references.is_empty()
             && self.referrer.is_none_or(|referrer| referrer == node)
-            && !busy(&|_, e| matches!(e, Errand::Whole(_)))
+            && !busy(&|_, e| matches!(e, Task::Whole(_)))
         {
-            return Some(Errand::Whole(self.own.len()));
+            return Some(Task::Whole(self.own.len()));
         }
         self.cases.iter().enumerate().find_map(|(number, case)| {
             let open: Vec<usize> = (0..case.tiles.len()).filter(|t| case.tiles[*t] == Tile::Open).collect();
@@ -269,7 +268,7 @@ impl Prover {
                 return None;
             }
             let share = open.len().div_ceil(others + 1);
-            Some(Errand::Tiles(number, open.into_iter().take(share).collect()))
+            Some(Task::Tiles(number, open.into_iter().take(share).collect()))
         })
     }
 
@@ -279,24 +278,24 @@ impl Prover {
             if let Event::Tiles(slot) | Event::Files(slot, _) | Event::Failed(slot, _) | Event::Lost(slot) =
                 event
             {
-                self.errands.remove(&slot);
+                self.tasks.remove(&slot);
             }
             return Vec::new();
         }
         match event {
             Event::Tiles(slot) => {
-                if let Some((_, Errand::Tiles(case, tiles))) = self.errands.remove(&slot) {
+                if let Some((_, Task::Tiles(case, tiles))) = self.tasks.remove(&slot) {
                     for tile in tiles {
                         self.cases[case].tiles[tile] = Tile::Here;
                     }
                 }
             }
-            Event::Files(slot, files) => match self.errands.remove(&slot) {
-                Some((_, Errand::Finish(case))) => {
+            Event::Files(slot, files) => match self.tasks.remove(&slot) {
+                Some((_, Task::Finish(case))) => {
                     self.cases[case].unfinished = false;
                     self.cases[case].candidate = Some(files);
                 }
-                Some((node, Errand::Whole(_))) => self.whole(node, files),
+                Some((node, Task::Whole(_))) => self.whole(node, files),
                 _ => {}
             },
             Event::Failed(slot, error) => {
@@ -351,14 +350,14 @@ impl Prover {
     }
 
     fn take_back(&mut self, slot: usize) {
-        let Some((node, errand)) = self.errands.remove(&slot) else { return };
-        if let Errand::Tiles(case, _) = errand {
+        let Some((node, task)) = self.tasks.remove(&slot) else { return };
+        if let Task::Tiles(case, _) = task {
             let case = &mut self.cases[case];
             for tile in case.tiles.iter_mut().filter(|t| **t == Tile::With(slot)) {
                 *tile = Tile::Open;
             }
             case.nodes.remove(&node);
-        } else if matches!(errand, Errand::Whole(_)) && self.differs.is_none() {
+        } else if matches!(task, Task::Whole(_)) && self.differs.is_none() {
             // Its frames were to be the reference; another node's will be.
             self.referrer = None;
             self.own.clear();
@@ -532,7 +531,7 @@ mod tests {
         let shares: Vec<usize> = sent
             .iter()
             .map(|e| match e {
-                Effect::Send(_, Errand::Tiles(0, tiles)) => tiles.len(),
+                Effect::Send(_, Task::Tiles(0, tiles)) => tiles.len(),
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -569,7 +568,7 @@ mod tests {
             let (mut prover, effects) = compared(&shelf, 8, 7);
             assert_eq!(effects, [Effect::Reference], "does Blender repeat itself?");
             let sent = prover.offer(&[idle(0), idle(1)], &both);
-            assert_eq!(sent, [Effect::Send(0, Errand::Whole(0)), Effect::Send(1, Errand::Whole(0))]);
+            assert_eq!(sent, [Effect::Send(0, Task::Whole(0)), Effect::Send(1, Task::Whole(0))]);
             prover.on(Event::Files(0, shelf.picture(whole[0])), &both);
             prover.on(Event::Files(1, shelf.picture(whole[1])), &both);
             assert!(prover.settled().is_none(), "the second reference is not here");
@@ -599,7 +598,7 @@ mod tests {
         prover.on(Event::Lost(1), &both);
         assert!(prover.offer(&[idle(0)], &both).is_empty(), "the other node may come back");
         let sent = prover.offer(&[idle(0)], &nodes(&[0]));
-        assert_eq!(sent, [Effect::Send(0, Errand::Tiles(0, vec![2, 3]))]);
+        assert_eq!(sent, [Effect::Send(0, Task::Tiles(0, vec![2, 3]))]);
     }
 
     #[test]
@@ -608,11 +607,11 @@ mod tests {
         let mut prover = Prover::new(&[1], Some("there is no Blender here".into()));
         assert!(prover.begin().is_empty());
         let sent = prover.offer(&[idle(0), idle(1)], &both);
-        assert_eq!(sent, [Effect::Send(0, Errand::Whole(0)), Effect::Send(1, Errand::Tiles(0, vec![0]))]);
+        assert_eq!(sent, [Effect::Send(0, Task::Whole(0)), Effect::Send(1, Task::Tiles(0, vec![0]))]);
         prover.on(Event::Files(0, shelf.picture(7)), &both);
         prover.on(Event::Tiles(1), &both);
         prover.on(Event::Stitched(0, Ok(None)), &both);
-        assert_eq!(prover.offer(&[idle(1)], &both), [Effect::Send(1, Errand::Finish(0))]);
+        assert_eq!(prover.offer(&[idle(1)], &both), [Effect::Send(1, Task::Finish(0))]);
         prover.on(Event::Files(1, shelf.picture(7)), &both);
         let settled = prover.settled().unwrap().as_ref().unwrap();
         assert_eq!(
@@ -627,7 +626,7 @@ mod tests {
         let mut prover = Prover::new(&[1], None);
         prover.begin();
         prover.on(Event::Referenced(Err(Error::render("no room"))), &both);
-        assert_eq!(prover.offer(&[idle(0)], &both), [Effect::Send(0, Errand::Whole(0))]);
+        assert_eq!(prover.offer(&[idle(0)], &both), [Effect::Send(0, Task::Whole(0))]);
     }
 
     #[test]
@@ -650,11 +649,11 @@ mod tests {
         prover.begin();
         prover.on(Event::Referenced(Ok(vec![shelf.picture(1), shelf.picture(2)])), &one);
         for (case, value) in [(0, 1), (1, 3)] {
-            assert_eq!(prover.offer(&[idle(0)], &one), [Effect::Send(0, Errand::Tiles(case, vec![0]))]);
+            assert_eq!(prover.offer(&[idle(0)], &one), [Effect::Send(0, Task::Tiles(case, vec![0]))]);
             assert_eq!(prover.on(Event::Tiles(0), &one), [Effect::Stitch(case)]);
             prover.on(Event::Stitched(case, Ok(shelf.picture(value).pop())), &one);
         }
         assert_eq!(prover.differs.as_ref().unwrap().0, 1);
-        assert_eq!(prover.offer(&[idle(0)], &one), [Effect::Send(0, Errand::Whole(1))]);
+        assert_eq!(prover.offer(&[idle(0)], &one), [Effect::Send(0, Task::Whole(1))]);
     }
 }

@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
                     if let Some(f) = self.fetching.take() {
                         let _ = std::fs::remove_file(&f.part);
                         if e.kind() == Kind::Node {
-                            // Who sends what was not asked for cannot be asked for anything else either.
+                            // A node that sends what was not asked for cannot be asked for anything else either.
                             return Err(e);
                         }
                         self.port.report(Report::Failed(f.tile.piece.id, e));

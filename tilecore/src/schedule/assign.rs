@@ -77,7 +77,7 @@ impl Scheduler {
             variance,
             progress: 0.0,
             first: None,
-            // Only who looks at its neighbours to know when to stop needs an overlap.
+            // Only adaptive sampling needs an overlap: it reads neighbouring pixels to decide when to stop.
             adaptive: self.overlap > 0,
             heard: now,
             gap: 0.0,

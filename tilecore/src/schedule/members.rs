@@ -33,7 +33,7 @@ impl Scheduler {
         }
     }
 
-    /// From now on the slot works, pauses or leaves, each from its next tile on. Who leaves is not asked back.
+    /// From now on the slot works, pauses or leaves, each from its next tile on. A slot that leaves is not asked back.
     pub(super) fn desire(
         &mut self,
         now: f64,

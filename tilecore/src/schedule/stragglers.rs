@@ -123,7 +123,7 @@ impl Scheduler {
         let base = if self.queue.is_empty() { now } else { self.finish(now, None, self.queue.cost()) };
         late.retain(|l| l.end > base && l.alive < TWINS && self.tree.get(l.part).reclaimed < RECLAIMS);
         late.sort_by(latest_first);
-        // Who has nothing else to do may as well try what is overdue.
+        // An idle slot may as well try what is overdue.
         let mut spare = if self.queue.is_empty() { self.idle.len() } else { 0 };
         for late in late.into_iter().take(AT_ONCE) {
             let fixed = late.running.first().map_or(0.0, |(slot, _)| self.slots[*slot].model.fixed_s);

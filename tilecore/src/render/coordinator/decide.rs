@@ -182,7 +182,7 @@ impl Coordinator<'_, '_> {
     }
 }
 
-/// Whether a reason to refuse holds for tiles of this format. Who asks for PNG tiles by name goes without all that is
+/// Whether a reason to refuse holds for tiles of this format. Whoever asks for PNG tiles by name goes without all that is
 /// made of EXR tiles, and is told so.
 fn counts(reason: &Reason, tiles: TileFormat, by_hand: bool) -> bool {
     tiles == TileFormat::Exr || reason.code == SIMULATED || !by_hand && reason.code != ONLY_EXR

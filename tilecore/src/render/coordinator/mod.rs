@@ -8,6 +8,7 @@ mod measure;
 mod members;
 mod prove;
 mod record;
+mod run;
 mod scheduling;
 mod setup;
 mod spots;
@@ -15,7 +16,7 @@ mod teardown;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,23 +27,19 @@ use self::prove::Proving;
 use self::spots::Spots;
 use super::finalizer::Finalizer;
 use super::messages::Report;
-use super::options::{Cancel, Options, Outcome, Restart};
+use super::options::{Cancel, Options, Restart};
 use super::output::Target;
 use super::roster::Change;
 use super::setup::{Event as Happened, Setup};
-use super::slots::{SlotState, Slots};
+use super::slots::Slots;
 use super::work::Work;
-use crate::cost::NodeModel;
 use crate::error::{Error, Kind, Result};
 use crate::events::{Event, Sink};
 use crate::geometry::Rect;
 use crate::job::Request;
 use crate::node::{Node, Place};
-use crate::plan::Plan;
-use crate::proof::Verdict;
 use crate::schedule::{Input, Scheduler};
 use crate::state::{Record, now};
-use crate::text::printable;
 
 /// How long the loop sleeps when nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
@@ -166,126 +163,6 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     /// Whether running tiles are finished and no new ones begin.
     pub(super) fn draining(&self) -> bool {
         self.draining
-    }
-
-    /// Renders; also says why to start over, if that is what has to be done.
-    pub(super) fn run(mut self) -> (Result<Outcome>, Option<Restart>) {
-        let result = self.drive();
-        let restart = self.restart.take();
-        (self.end(result), restart)
-    }
-
-    fn end(mut self, result: Result<Outcome>) -> Result<Outcome> {
-        if let (Err(e), Some(work)) = (&result, self.work.as_mut()) {
-            // The state file may be what failed; the error that is returned says so already.
-            let _ = work.dir.append(&Record::Stopped {
-                reason: e.to_string(),
-                interrupted: e.kind() == Kind::Interrupted,
-                at: now(),
-            });
-        }
-        if result.is_ok() {
-            self.tear_down();
-        }
-        let result = result.and_then(|outcome| self.account(&outcome).map(|()| outcome));
-        self.abort.store(true, Ordering::Relaxed);
-        self.withdraw();
-        self.end_stitching();
-        self.proving.settle();
-        if let Some(work) = &self.work {
-            let _ = std::fs::remove_dir_all(work.dir.layout().proof());
-        }
-        // A work directory is worth keeping for its tiles.
-        let keep =
-            self.options.keep || (result.is_err() && self.work.as_ref().is_some_and(|w| w.done_area() > 0));
-        if let Some(work) = self.work.take().filter(|_| !keep) {
-            work.dir.remove()?;
-        }
-        result
-    }
-
-    /// What a run would do.
-    pub(super) fn plan_only(mut self) -> Result<Plan> {
-        let plan = self.set_up_all().and_then(|()| {
-            // A run starts its own Blenders.
-            let models: Vec<NodeModel> = self.slots.iter().map(SlotState::cold).collect();
-            let Some(work) = self.work.as_ref() else { return Err(Error::render("there is no job")) };
-            crate::plan::plan(self.setup.planning(work), &models)
-        });
-        self.tear_down();
-        self.abort.store(true, Ordering::Relaxed);
-        if let Some(work) = self.work.take().filter(|w| w.tiles.is_empty()) {
-            work.dir.remove()?;
-        }
-        plan
-    }
-
-    /// Proves that tiles are exact, and nothing else.
-    pub(super) fn prove_only(mut self) -> Result<Verdict> {
-        let proved = self.set_up_all().and_then(|()| self.begin_proof()).and_then(|()| self.wait_for_proof());
-        self.tear_down();
-        self.abort.store(true, Ordering::Relaxed);
-        self.proving.settle();
-        let verdict = self.proving.verdict.take();
-        if let Some(work) = self.work.take().filter(|w| w.tiles.is_empty()) {
-            work.dir.remove()?;
-        }
-        proved?;
-        verdict.ok_or_else(|| Error::render("there is nothing to prove"))
-    }
-
-    fn drive(&mut self) -> Result<Outcome> {
-        self.set_up_all()?;
-        if self.request.native.is_some() {
-            return self.conclude();
-        }
-        let alone = self.setup.facts.iter().find_map(|f| f.needs.alone.as_ref());
-        if let Some(why) = alone.filter(|_| !self.request.force_tiles).map(|why| printable(why, 300)) {
-            self.restart = Some(Restart::Whole(why.clone()));
-            return Err(Error::input(why).remedy("--force-tiles cuts the frame all the same."));
-        }
-        self.begin_proof()?;
-        if self.todo().iter().any(|rects| !rects.is_empty()) {
-            self.plan()?;
-            while !self.complete {
-                self.step()?;
-            }
-        }
-        let single = self.work.as_ref().is_some_and(|w| w.shots.len() == 1 || w.only.is_some());
-        if self.draining && single && self.todo().iter().any(|rects| !rects.is_empty()) {
-            return Err(self.interrupted());
-        }
-        self.conclude()
-    }
-
-    /// Reaches the nodes and finds out what there is to do.
-    fn set_up_all(&mut self) -> Result<()> {
-        if self.request.scripts {
-            let text =
-                "Scripts and drivers in the .blend may do anything on every node: --allow-scripts is set.";
-            self.emit(Event::Warning { text: text.to_owned() });
-        }
-        for slot in 0..self.slots.len() {
-            self.boot(slot);
-        }
-        while !self.setup.is_done(self.clock(), &self.slots) {
-            self.step()?;
-        }
-        Ok(())
-    }
-
-    fn todo(&self) -> Vec<Vec<Rect>> {
-        self.work.as_ref().map(Work::todo).unwrap_or_default()
-    }
-
-    pub(super) fn interrupted(&self) -> Error {
-        let done = self.work.as_ref().map_or(0, Work::done_area);
-        let of = self.work.as_ref().map_or(0, Work::area);
-        let several = self.work.as_ref().is_some_and(|w| w.shots.len() > 1);
-        let what = if several { "pixels are" } else { "picture is" };
-        let percent = (done.min(of) * 100).checked_div(of).unwrap_or(0);
-        Error::interrupted(format!("stopped; {percent} % of the {what} finished and kept"))
-            .remedy("Run the same command again to go on from there.")
     }
 
     /// Waits for one report, or for nothing, and does what follows from it.

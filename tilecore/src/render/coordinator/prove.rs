@@ -18,7 +18,7 @@ use crate::proof::{Cache, Finding, Mode, Verdict};
 use crate::render::canvas::Canvas;
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report, Tile};
 use crate::render::options::Restart;
-use crate::render::prover::{Effect, Errand, Event as Happened, Idle, Prover, Settled};
+use crate::render::prover::{Effect, Event as Happened, Idle, Prover, Settled, Task};
 use crate::render::slots::Output;
 use crate::render::stitching::{Sheets, moved};
 use crate::render::validate;
@@ -39,8 +39,8 @@ const SAMPLED: f64 = 0.01;
 const SIDE: u32 = 3;
 /// Pictures of one job that are proved: its first and last frame, and each camera.
 const PICTURES: usize = 8;
-/// How long an errand is believed to take, seconds.
-pub(super) const ERRAND_S: f64 = 1.0;
+/// How long a task is believed to take, seconds.
+pub(super) const TASK_S: f64 = 1.0;
 /// Part of the job's time that a proof may take where nobody asked for one.
 const SHARE: f64 = 0.03;
 /// Seconds that a proof takes besides opening and building the scene.
@@ -360,7 +360,7 @@ impl Coordinator<'_, '_> {
     fn carry(&mut self, effects: Vec<Effect>) -> Result<()> {
         for effect in effects {
             match effect {
-                Effect::Send(slot, errand) => self.send_on(slot, &errand)?,
+                Effect::Send(slot, task) => self.send_on(slot, &task)?,
                 Effect::Reference => self.begin_reference()?,
                 Effect::Stitch(case) => self.stitch_proof(case)?,
             }
@@ -368,19 +368,19 @@ impl Coordinator<'_, '_> {
         Ok(())
     }
 
-    fn send_on(&mut self, slot: usize, errand: &Errand) -> Result<()> {
-        self.feed(Input::Lent(slot, ERRAND_S))?;
-        let order = match errand {
-            Errand::Tiles(case, tiles) => {
+    fn send_on(&mut self, slot: usize, task: &Task) -> Result<()> {
+        self.feed(Input::Lent(slot, TASK_S))?;
+        let order = match task {
+            Task::Tiles(case, tiles) => {
                 let tiles = tiles.iter().filter_map(|at| self.proof_tile(*case, *at, slot)).collect();
                 self.slots[slot].output = self.slots[slot].output.max(Output::Begun);
                 Order::Prove(tiles)
             }
-            Errand::Finish(case) => match self.finish_of(*case, slot, false) {
+            Task::Finish(case) => match self.finish_of(*case, slot, false) {
                 Some(order) => Order::Finish(Box::new(order)),
                 None => return Ok(()),
             },
-            Errand::Whole(case) => match self.finish_of(*case, slot, true) {
+            Task::Whole(case) => match self.finish_of(*case, slot, true) {
                 Some(order) => Order::Finish(Box::new(order)),
                 None => return Ok(()),
             },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Coordinator;
-use super::prove::ERRAND_S;
+use super::prove::TASK_S;
 use crate::cost::NodeModel;
 use crate::error::{Error, Result};
 use crate::events::Event;
@@ -96,9 +96,9 @@ impl Coordinator<'_, '_> {
             Some(Scheduler::new(&plan.start(), schedule::Options { seed, ..schedule::Options::default() }));
         for slot in 0..self.slots.len() {
             match &self.slots[slot].stage {
-                // One that is on an errand tells when it is back.
+                // One that is on a task tells when it is back.
                 Stage::Ready { .. } if self.is_proving(slot) => {
-                    self.feed(Input::Lent(slot, ERRAND_S))?;
+                    self.feed(Input::Lent(slot, TASK_S))?;
                     self.feed(Input::Ready(slot))?;
                 }
                 Stage::Ready { .. } => self.feed(Input::Ready(slot))?,

@@ -21,7 +21,7 @@ const ANOTHER: Duration = Duration::from_secs(5);
 impl Coordinator<'_, '_> {
     /// Lets every node forget the job's spool, and waits a moment for it.
     pub(super) fn tear_down(&mut self) {
-        // Who is on the way has nothing to forget, and need not come.
+        // A slot that is still starting has nothing to forget, and need not come.
         for state in self.slots.iter().filter(|s| !s.is_off()) {
             if state.hello.is_some() && !state.is_booting() {
                 state.order(Order::Forget);

@@ -197,7 +197,7 @@ impl<'a> Setup<'a> {
                 && s.losses == 0
                 && !s.is_stalled()
         });
-        slots.iter().any(|s| s.is_ready()) && (!coming || now - ready > patience)
+        slots.iter().any(SlotState::is_ready) && (!coming || now - ready > patience)
     }
 
     /// Time has passed. While an inspector says nothing, another slot that could look does so too: whether the first one
