@@ -67,6 +67,17 @@ pub enum Event {
         /// Time it took to open.
         seconds: f64,
     },
+    /// What a slot renders on, where it was asked for the best that works.
+    Device {
+        /// Slot.
+        slot: usize,
+        /// Slot's name.
+        node: String,
+        /// `CPU`, or a kind of GPU.
+        device: String,
+        /// Names of its devices.
+        names: Vec<String>,
+    },
     /// What the scene is and needs.
     Scene {
         /// Scene's name.
@@ -139,6 +150,27 @@ pub enum Event {
         tile: u64,
         /// Its region.
         region: Rect,
+    },
+    /// A slot builds the scene.
+    Stage {
+        /// Slot.
+        slot: usize,
+        /// What Blender is at, in its own words.
+        words: String,
+    },
+    /// A slot finishes its tile and waits then, because the user wants it so.
+    Paused {
+        /// Slot.
+        slot: usize,
+        /// Slot's name.
+        node: String,
+    },
+    /// A slot that was to wait goes on.
+    Resumed {
+        /// Slot.
+        slot: usize,
+        /// Slot's name.
+        node: String,
     },
     /// A slot is this far in its tile.
     Sample {

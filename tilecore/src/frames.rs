@@ -16,6 +16,15 @@ pub enum Frames {
     These(Vec<i32>),
     /// From the scene's first to its last, by its step.
     All,
+    /// The same with other ends or another step, where they are given.
+    Part {
+        /// First frame.
+        first: Option<i32>,
+        /// Last frame.
+        last: Option<i32>,
+        /// Step.
+        step: Option<u32>,
+    },
     /// The one that is current in the file.
     Current,
 }
@@ -38,6 +47,15 @@ impl Frames {
                 Error::input(format!("the scene's own range, {first} to {last} by {step}, cannot be rendered"))
                     .remedy("Set first and last frame in Blender's output properties, or name frames with --frames 1-250.")
             }),
+            Self::Part { first: from, last: to, step: by } => {
+                let (from, to) = (from.unwrap_or(first), to.unwrap_or(last));
+                let by = by.unwrap_or(step.max(1).unsigned_abs());
+                span(from, to, by).ok_or_else(|| {
+                    Error::input(format!("there are no frames from {from} to {to} by {by}")).remedy(
+                        "An end that is not given is the scene's own. Name frames with -s and -e, or --frames 1-250.",
+                    )
+                })
+            }
         }
     }
 
@@ -45,6 +63,7 @@ impl Frames {
     pub fn first(&self) -> Option<i32> {
         match self {
             Self::These(frames) => frames.first().copied(),
+            Self::Part { first, .. } => *first,
             Self::All | Self::Current => None,
         }
     }
@@ -118,6 +137,10 @@ mod tests {
         }
         assert_eq!("all".parse::<Frames>().unwrap(), Frames::All);
         assert_eq!(Frames::All.of((2, 9, 3), 1).unwrap(), [2, 5, 8]);
+        let part = |first, last, step| Frames::Part { first, last, step }.of((2, 9, 3), 1);
+        assert_eq!(part(Some(4), None, None).unwrap(), [4, 7]);
+        assert_eq!(part(None, Some(5), Some(1)).unwrap(), [2, 3, 4, 5]);
+        assert!(part(Some(10), None, None).is_err());
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Request {
     /// Whether the passes of the render are wanted, before compositor, sequencer and view transform: a multilayer
     /// `OpenEXR` file with what Cycles itself would have handed to Blender.
     pub passes: bool,
+    /// The render engine that every scene must have, in Blender's words; any when absent.
+    pub engine: Option<String>,
     /// Why frames are rendered by Blender alone, in one piece, without anything of tiles; they are not where absent.
     pub native: Option<String>,
 }
@@ -93,6 +95,7 @@ impl Request {
             same_device: false,
             force_tiles: false,
             passes: false,
+            engine: None,
             native: None,
         }
     }
@@ -107,7 +110,7 @@ impl Request {
         let frames = match &self.frames {
             Frames::These(frames) => frames.len() == 1,
             Frames::Current => true,
-            Frames::All => false,
+            Frames::All | Frames::Part { .. } => false,
         };
         frames && cameras < 2 && self.scenes.len() < 2
     }

@@ -357,7 +357,10 @@ impl WorkDir {
         std::fs::create_dir_all(root).at("create", root)?;
         let path = layout.lock();
         if !path.exists() && !layout.state().exists() {
-            let occupied = std::fs::read_dir(root).at("read", root)?.next().is_some();
+            // The program that shows the run may have begun before there was anything to record.
+            let own = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(layout::NOW);
+            let occupied =
+                std::fs::read_dir(root).at("read", root)?.flatten().any(|entry| !own(&entry.file_name()));
             if occupied {
                 return Err(Error::input(format!(
                     "{} is not empty and not a work directory",

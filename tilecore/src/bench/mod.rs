@@ -28,6 +28,9 @@ pub struct Measured {
     pub blender: String,
     /// The scene's file and scene, for people.
     pub scene: String,
+    /// What else tells it apart from others of the scene: device, threads, frame, size, samples; for people.
+    #[serde(default)]
+    pub about: String,
     /// Seconds from nothing to a warm Blender.
     pub start_s: f64,
     /// Seconds to build the scene.
@@ -142,6 +145,7 @@ mod tests {
             node: "a".into(),
             blender: "3.4.1".into(),
             scene: "still.blend".into(),
+            about: "CPU, frame 1, 8x8, 4 samples".into(),
             start_s: 1.0,
             sync_s: 2.0,
             fixed_s: 0.1,

@@ -13,6 +13,7 @@ pub(super) const WORKER: &[(&str, &str)] = &[
     ("compat.py", include_str!("worker/compat.py")),
     ("counts.py", include_str!("worker/counts.py")),
     ("develop.py", include_str!("worker/develop.py")),
+    ("device_trial.py", include_str!("worker/device_trial.py")),
     ("devices.py", include_str!("worker/devices.py")),
     ("driven.py", include_str!("worker/driven.py")),
     ("empty.py", include_str!("worker/empty.py")),

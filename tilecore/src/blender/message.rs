@@ -239,6 +239,9 @@ pub struct Facts {
     pub seed: i64,
     /// Render region set in the file.
     pub border: Option<SceneBorder>,
+    /// Whether it asks for the GPU.
+    #[serde(default)]
+    pub gpu: bool,
     /// Output path of the file, as it stands there.
     #[serde(default)]
     pub path: String,
@@ -286,6 +289,18 @@ pub struct Effective {
     pub engine: String,
     /// Device in effect.
     pub device: String,
+}
+
+/// What a worker answers when it is asked for the best device that works.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct BestDevice {
+    /// A kind of GPU; none where only the processor works.
+    pub(crate) device: Option<String>,
+    /// Names of its devices.
+    pub(crate) names: Vec<String>,
+    /// Why kinds that are there do not work.
+    pub(crate) faults: Vec<String>,
 }
 
 /// A finished tile in the node's spool.

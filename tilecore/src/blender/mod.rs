@@ -8,7 +8,7 @@ mod worker;
 
 pub(crate) use boot::worker_files;
 pub use fetch::Fetch;
-pub(crate) use message::Opened;
+pub(crate) use message::{BestDevice, Opened};
 pub use message::{Effective, Facts, Hello, Need, Needs, Picture, Reason, SceneBorder, Spooled, TileDone};
 pub use wire::Message;
 pub use worker::{Booted, Worker};

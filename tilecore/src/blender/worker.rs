@@ -26,7 +26,7 @@ const ANSWER: Duration = Duration::from_secs(120);
 const ASK: Duration = Duration::from_millis(200);
 /// How often the worker is told that the controller is there; it ends itself when it hears nothing for several of
 /// these.
-const PING: Duration = Duration::from_secs(15);
+const PING: Duration = Duration::from_secs(5);
 
 /// A worker that has said hello, and what it said.
 pub struct Booted {
@@ -44,7 +44,11 @@ pub struct Worker {
     next: u64,
     node: String,
     pinged: Instant,
+    overheard: Option<Overheard>,
 }
+
+/// Hears the head of every message, whatever it belongs to.
+type Overheard = Box<dyn FnMut(&Value)>;
 
 impl Worker {
     /// Connects to the node and starts Blender there. `patience` is how long the place may queue before its shell
@@ -68,8 +72,13 @@ impl Worker {
     ) -> Result<Booted> {
         let began = Instant::now();
         let mark = format!("tilectl-{run}");
-        let mut worker =
-            Self { wire: Wire::new(node.link()?), next: 0, node: node.name().to_owned(), pinged: began };
+        let mut worker = Self {
+            wire: Wire::new(node.link()?),
+            next: 0,
+            node: node.name().to_owned(),
+            pinged: began,
+            overheard: None,
+        };
         // Nobody reads before a queue has let us through, and a pipe holds less than the script.
         worker.wire.send(boot::greeting(&mark).as_bytes())?;
         let patience = patience.or_else(|| node.spec().patience());
@@ -219,13 +228,22 @@ impl Worker {
         Ok(self.next)
     }
 
+    /// From now on `hear` is shown the head of every message, beside whom it is meant for.
+    pub(crate) fn overhear(&mut self, hear: Overheard) {
+        self.overheard = Some(hear);
+    }
+
     /// The next message, if one arrives within `wait`. Now and then it also asks the worker for a sign of life.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Message>> {
         if self.pinged.elapsed() > PING {
             self.pinged = Instant::now();
             self.send("ping", json!({}), &[])?;
         }
-        self.wire.message(wait)
+        let message = self.wire.message(wait)?;
+        if let (Some(message), Some(hear)) = (&message, self.overheard.as_mut()) {
+            hear(&message.head);
+        }
+        Ok(message)
     }
 
     /// The answer in `message` if it is to request `id`.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{each, run_name};
 use crate::blender::{Booted, Worker};
 use crate::error::{Error, Result};
-use crate::node::{Node, Place};
+use crate::node::{Device, Node, Place};
 use crate::state::now;
 use crate::text::printable;
 
@@ -102,7 +102,8 @@ pub fn check(nodes: &[Arc<dyn Node>], go_on: &(dyn Fn() -> bool + Sync)) -> Vec<
         let mut health = Health {
             node: node.name().to_owned(),
             place: place(&spec.place),
-            device: spec.device.as_str().to_owned(),
+            // Without a wish the scene decides; what is sure to be there is tried.
+            device: if spec.device == Device::Scene { Device::Cpu } else { spec.device }.as_str().to_owned(),
             ..Health::default()
         };
         if let Err(e) = ask(node, index, &mut health, go_on) {
@@ -145,6 +146,8 @@ fn ask(node: &dyn Node, index: usize, health: &mut Health, go_on: &(dyn Fn() -> 
     #[derive(Deserialize)]
     struct Devices {
         devices: BTreeMap<String, Vec<String>>,
+        /// The one that was tried.
+        device: Option<String>,
         /// Why the chosen one does not work.
         fault: Option<String>,
     }
@@ -185,6 +188,9 @@ fn ask(node: &dyn Node, index: usize, health: &mut Health, go_on: &(dyn Fn() -> 
     for (kind, names) in devices.devices.into_iter().take(16) {
         let names = names.iter().take(64).map(|name| printable(name, 100)).collect();
         health.devices.insert(printable(&kind, 20), names);
+    }
+    if let Some(tried) = devices.device {
+        health.device = printable(&tried, 20);
     }
     match devices.fault {
         None => Ok(()),

@@ -149,7 +149,7 @@ fn written(spec: &NodeSpec) -> String {
             let _ = write!(text, ", {name}: {value}");
         }
     }
-    if spec.device != Device::Cpu {
+    if spec.device != Device::default() {
         let _ = write!(text, ", device: {:?}", spec.device.as_str());
     }
     if !spec.env.is_empty() {

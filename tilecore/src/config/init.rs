@@ -29,7 +29,7 @@ const TAIL: &str = r#"
         //     host: "me@attic.lan:2222",          // [user@]host[:port], or an alias of ~/.ssh/config
         //     blender: "/opt/blender/blender",    // where Blender is there
         //     threads: 8,                         // render threads of each Blender
-        //     device: "OPTIX",                    // CPU, CUDA, OPTIX, HIP, ONEAPI or METAL
+        //     device: "OPTIX",                    // auto, GPU, CPU, CUDA, OPTIX, HIP, ONEAPI or METAL
         //     slots: 1,                           // how many Blenders run there at once
         //     nice: 10,                           // scheduling priority: 0 is normal, 19 the lowest
         //     patience: 60,                       // seconds that its shell may take to answer

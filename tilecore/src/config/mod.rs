@@ -266,7 +266,7 @@ mod tests {
             ("(nodes: [\n (name: \"a\", threads: 1e3)])", "c.ron:2:", "a whole number"),
             ("(defaults: (\n resolution: (1.5, 2)))", "c.ron:2:", "a whole number"),
             ("(nodes: [\n (name: \"a\", nice: 40)])", "c.ron:2:", "-20 to 19"),
-            ("(nodes: [\n (name: \"a\", device: \"GPU\")])", "c.ron:2:", "`GPU` is not a render device"),
+            ("(nodes: [\n (name: \"a\", device: \"TPU\")])", "c.ron:2:", "`TPU` is not a render device"),
             ("(nodes: [\n (name: \"a\", device: OPTIX)])", "c.ron:2:", "in quotes"),
             ("(nodes: [\n (host: \"-oProxyCommand=x\")])", "c.ron:2:", "does not name a node"),
             ("(nodes: [\n (host: \"a,threads=1\")])", "c.ron:2:", "fields of the node"),

@@ -23,8 +23,14 @@ pub enum Place {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Device {
-    /// The processor.
+    /// What the scene asks for: as [`Device::Auto`] where that is the GPU, else the processor.
     #[default]
+    Scene,
+    /// The best kind of GPU that works there, or the processor where none does.
+    Auto,
+    /// The best kind of GPU that works there, and nothing else.
+    Gpu,
+    /// The processor.
     Cpu,
     /// NVIDIA GPUs through CUDA.
     Cuda,
@@ -39,13 +45,29 @@ pub enum Device {
 }
 
 impl Device {
-    /// Every device, in the order they are listed to people.
-    pub const ALL: [Device; 6] =
-        [Device::Cpu, Device::Cuda, Device::Optix, Device::Hip, Device::Oneapi, Device::Metal];
+    /// Every device that can be asked for, in the order they are listed to people.
+    pub const ALL: [Device; 8] = [
+        Device::Auto,
+        Device::Gpu,
+        Device::Cpu,
+        Device::Cuda,
+        Device::Optix,
+        Device::Hip,
+        Device::Oneapi,
+        Device::Metal,
+    ];
 
-    /// The name Blender uses.
+    /// Whether it is one kind of device, and not a wish that a node has to answer.
+    pub fn is_kind(self) -> bool {
+        !matches!(self, Device::Scene | Device::Auto | Device::Gpu)
+    }
+
+    /// The name Blender uses; for wishes, the name here.
     pub fn as_str(self) -> &'static str {
         match self {
+            Device::Scene => "SCENE",
+            Device::Auto => "AUTO",
+            Device::Gpu => "GPU",
             Device::Cpu => "CPU",
             Device::Cuda => "CUDA",
             Device::Optix => "OPTIX",
@@ -61,7 +83,7 @@ impl std::str::FromStr for Device {
     fn from_str(s: &str) -> Result<Self> {
         Device::ALL.into_iter().find(|d| d.as_str().eq_ignore_ascii_case(s)).ok_or_else(|| {
             Error::input(format!("`{s}` is not a render device"))
-                .remedy("Choose CPU, CUDA, OPTIX, HIP, ONEAPI or METAL.")
+                .remedy("Choose auto, GPU, CPU, CUDA, OPTIX, HIP, ONEAPI or METAL.")
         })
     }
 }
@@ -245,6 +267,10 @@ mod tests {
         assert_eq!(spec.device, Device::Optix);
         assert_eq!((spec.slots, spec.nice), (2, Some(10)));
         assert_eq!(spec.env["A"], "b:c");
+        assert_eq!("local,device=gpu".parse::<NodeSpec>().unwrap().device, Device::Gpu);
+        assert_eq!("local,device=auto".parse::<NodeSpec>().unwrap().device, Device::Auto);
+        assert_eq!("local".parse::<NodeSpec>().unwrap().device, Device::Scene);
+        assert!("local,device=scene".parse::<NodeSpec>().is_err());
         let domain: NodeSpec = "CORP\\me@host".parse().unwrap();
         assert_eq!(domain.place, Place::Ssh("CORP\\me@host".into()));
         assert_eq!(spec.patience(), Some(Duration::from_secs(90)));
@@ -263,7 +289,7 @@ mod tests {
             "a b",
             "me@a\\b",
             "a\\b",
-            "local,device=GPU",
+            "local,device=TPU",
             "local,patience=0",
             "local,patience=for ever",
             "local,name=",

@@ -17,6 +17,9 @@ pub use drop::{Drops, dropped};
 use crate::error::{Error, IoContext, Result};
 use crate::state::{now, sync_dir};
 
+/// A job that is done stays in the list for so many seconds: a week.
+const SHOWN_S: f64 = 7.0 * 86400.0;
+
 /// Version of the file; another one is never written over.
 pub const VERSION: u32 = 1;
 
@@ -60,6 +63,9 @@ pub struct Job {
     /// When it was added, seconds since 1970.
     #[serde(default)]
     pub added: f64,
+    /// When it ended, seconds since 1970.
+    #[serde(default)]
+    pub ended: f64,
 }
 
 impl Job {
@@ -187,6 +193,8 @@ impl Queue {
         self.change(|book| {
             let id = book.next.max(1);
             book.next = id + 1;
+            let old = now() - SHOWN_S;
+            book.jobs.retain(|j| j.stage != Stage::Done || j.ended <= 0.0 || j.ended > old);
             book.jobs.push(Job { id, added: now(), ..job });
             Ok(id)
         })
@@ -244,6 +252,7 @@ impl Queue {
         self.set(id, |j| {
             j.stage = stage;
             j.dropped = None;
+            j.ended = now();
         })
     }
 
@@ -257,6 +266,18 @@ impl Queue {
             let job = book.jobs.remove(at);
             job.put_file_away(".removed");
             Ok(job)
+        })
+    }
+
+    /// Takes out all jobs that are done; says how many those were.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remove_done(&self) -> Result<usize> {
+        self.change(|book| {
+            let before = book.jobs.len();
+            book.jobs.retain(|j| j.stage != Stage::Done);
+            Ok(before - book.jobs.len())
         })
     }
 
@@ -314,6 +335,22 @@ mod tests {
         assert_eq!(again.jobs().unwrap().0.iter().map(|j| j.id).collect::<Vec<_>>(), [a, b]);
         assert_eq!(again.add(job("d", 0)).unwrap(), 4, "numbers are not given twice");
         assert!(again.remove(77).unwrap_err().to_string().contains("no job 77"));
+    }
+
+    #[test]
+    fn jobs_that_are_done_go_after_a_week_or_when_told_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::open(dir.path()).unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|word| queue.add(job(word, 0)).unwrap());
+        for id in [a, b] {
+            queue.end(id, Stage::Done).unwrap();
+        }
+        queue.set(a, |j| j.ended -= SHOWN_S + 1.0).unwrap();
+        let d = queue.add(job("d", 0)).unwrap();
+        let ids = || queue.jobs().unwrap().0.iter().map(|j| j.id).collect::<Vec<_>>();
+        assert_eq!(ids(), [c, d, b], "the one that ended long ago is gone");
+        assert_eq!(queue.remove_done().unwrap(), 1);
+        assert_eq!(ids(), [c, d]);
     }
 
     #[test]

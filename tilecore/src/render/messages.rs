@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::canvas::Canvas;
-use crate::blender::{Effective, Facts, Hello, Opened, Picture, Spooled, TileDone};
+use crate::blender::{BestDevice, Effective, Facts, Hello, Opened, Picture, Spooled, TileDone};
 use crate::error::{Error, Result};
 use crate::geometry::{Frame, Overlap, Rect};
 use crate::proof::compare::Written;
@@ -27,6 +27,8 @@ pub(super) enum Order {
     Files(Box<FilesOrder>),
     /// Read what the scene is.
     Look(Value),
+    /// Find the best kind of GPU that works.
+    Device,
     /// Apply a picture's settings and read them back.
     SetUp(Box<Picture>),
     /// Time small renders.
@@ -117,7 +119,12 @@ pub(super) enum Report {
     Opened(f64, Opened),
     Surveyed(Box<Survey>),
     Looked(Box<Facts>),
+    Device(BestDevice),
     SetUp(Box<Effective>),
+    /// What Blender is at while it builds the scene, in its own words.
+    Stage(String),
+    /// The worker answers, and its process used this share of one core since it did so last.
+    Alive(f64),
     Probed(Vec<f64>),
     Adopted(Vec<(Tile, Spooled)>),
     Sample(u64, u32, u32),

@@ -13,8 +13,9 @@ use crate::blender::{Fetch, Message, Opened, Picture, Spooled, TileDone, Worker}
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::geometry::{Border, Frame, Rect};
 use crate::sync::{self, Hashes, Inputs, Survey};
+use crate::text::printable;
 
-/// How long the worker, which is asked every 15 s, may be silent before the link counts as dead. Its reading thread
+/// How long the worker, which is asked every 5 s, may be silent before the link counts as dead. Its reading thread
 /// answers even while Cycles renders; it can be held up while Blender builds a scene.
 const SILENCE: Duration = Duration::from_secs(90);
 
@@ -23,6 +24,20 @@ const RESULTS: usize = 4096;
 
 /// Patience with what may build the scene: opening, setting up, probing, finishing.
 const LONG: Duration = Duration::from_secs(3600);
+
+/// What the worker's process has used of the processor, from answer to answer.
+#[derive(Default)]
+struct Pulse(Option<(Instant, f64)>);
+
+impl Pulse {
+    /// The share of one core since the answer before.
+    fn beat(&mut self, cpu_s: f64) -> Option<f64> {
+        let now = Instant::now();
+        let (then, before) = self.0.replace((now, cpu_s))?;
+        let share = (cpu_s - before) / now.duration_since(then).as_secs_f64().max(0.1);
+        share.is_finite().then(|| share.max(0.0))
+    }
+}
 
 /// A tile that renders.
 struct Under {
@@ -63,6 +78,18 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) fn new(port: &'a Port, worker: &'a mut Worker) -> Self {
+        let (index, reports, mut pulse) = (port.index, port.reports.clone(), Pulse::default());
+        worker.overhear(Box::new(move |head| {
+            let report = if head["event"] == "stage" {
+                head["words"].as_str().map(|words| Report::Stage(printable(words, 120)))
+            } else {
+                head["ok"]["cpu"].as_f64().and_then(|cpu| pulse.beat(cpu)).map(Report::Alive)
+            };
+            if let Some(report) = report {
+                // Nobody listens any more only when the job is over.
+                let _ = reports.send((index, report));
+            }
+        }));
         Self {
             end: None,
             cold: true,
@@ -250,6 +277,10 @@ impl<'a> Session<'a> {
                 .worker
                 .call("look", json!({"picture": picture}), None, &mut go_on)
                 .map(|facts| Report::Looked(Box::new(facts))),
+            // Kernels may have to be compiled for it.
+            Order::Device => {
+                self.worker.call("device", json!({}), Some(LONG), &mut go_on).map(Report::Device)
+            }
             Order::SetUp(picture) => self
                 .worker
                 .call("setup", json!({"picture": picture}), Some(LONG), &mut go_on)

@@ -54,6 +54,8 @@ pub enum Input {
     Ready(SlotId),
     /// The slot reported how far its piece is, 0 to 1.
     Progress(SlotId, u64, f64),
+    /// The slot's worker answers, and its Blender is at work.
+    Alive(SlotId),
     /// The slot finished rendering; the result is not here yet, the slot can take another piece.
     Rendered(SlotId, u64),
     /// The slot is about to report that it rendered the piece, and spent this many seconds on building the scene for

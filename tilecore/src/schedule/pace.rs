@@ -108,7 +108,7 @@ impl Running {
 
     /// Whether nothing was heard of it for much longer than its own pace explains. Where no pace is known yet, never.
     pub(super) fn silent(&self, now: f64, slot: &Slot) -> bool {
-        now - self.heard > self.patience(slot)
+        now - self.heard.max(slot.alive.unwrap_or(0.0)) > self.patience(slot)
     }
 
     /// Seconds of silence after which it counts as stalled.

@@ -274,6 +274,11 @@ impl Scheduler {
         match input {
             Input::Ready(slot) => self.ready(now, slot),
             Input::Progress(slot, piece, done) => self.reported(now, slot, piece, done),
+            Input::Alive(slot) => {
+                if let Some(s) = self.slots.get_mut(slot) {
+                    s.alive = Some(now);
+                }
+            }
             Input::Rendered(slot, piece) => self.rendered(now, slot, piece),
             Input::Stored(slot, piece) => {
                 self.rendered(now, slot, piece);

@@ -64,6 +64,8 @@ pub(super) struct Slot {
     pub(super) speed: Speed,
     /// Factor on the silence after which it counts as stalled.
     pub(super) patience: f64,
+    /// When its worker was last heard to be at work; none where workers do not say it.
+    pub(super) alive: Option<f64>,
     /// Longest time between two reports of a piece, as a share of the piece's time, if it reports at all.
     pub(super) gap: Option<f64>,
     /// Pieces of it that were stored.
@@ -87,6 +89,7 @@ impl Slot {
             lent: None,
             picture: None,
             patience: 1.0,
+            alive: None,
             gap: None,
             stored: 0,
             troubles: 0,

@@ -23,6 +23,8 @@ const LITTLE: f64 = 0.03;
 const QUANTILES: [f64; 5] = [-1.28, -0.52, 0.0, 0.52, 1.28];
 /// A stalled slot is started anew after this many times the silence that made it count as stalled.
 const GIVE_UP: f64 = 3.0;
+/// A worker says every 5 s that it is at work. One that ever did has not stalled before it is silent for so long, seconds.
+const LEAST_SILENCE: f64 = 45.0;
 /// A part is rendered by no more than this many slots at the same time, stalled ones not counted.
 const TWINS: usize = 2;
 /// What never ends, ends this much later, seconds.
@@ -76,8 +78,10 @@ impl Scheduler {
         for slot in 0..self.slots.len() {
             let s = &self.slots[slot];
             let Some(r) = &s.running else { continue };
-            let silent = now - r.heard.max(r.cancelled.unwrap_or(0.0));
-            if silent > GIVE_UP * r.patience(s) {
+            let silent = now - r.heard.max(r.cancelled.unwrap_or(0.0)).max(s.alive.unwrap_or(0.0));
+            // Who says that it is at work is believed; how often it does is known.
+            let least = if s.alive.is_some() { LEAST_SILENCE } else { 0.0 };
+            if silent > (GIVE_UP * r.patience(s)).max(least) {
                 self.drop_stalled(now, slot, silent, actions);
             }
         }

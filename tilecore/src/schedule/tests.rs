@@ -168,6 +168,25 @@ fn a_slot_that_pauses_is_handed_nothing_until_it_goes_on() {
 }
 
 #[test]
+fn a_slot_that_says_that_it_is_at_work_is_not_started_anew() {
+    // The tile takes 41 s as expected, but the machine is busy with other things.
+    let started_anew = |at_work_until: f64| {
+        let (mut d, _) = job(1, 1);
+        let (_, piece) = renders(&d.on(0.0, Input::Ready(0)))[0];
+        d.on(1.0, Input::Progress(0, piece.id, 0.01));
+        (1..1000).map(|n| 5.0 * f64::from(n)).find(|now| {
+            if *now <= at_work_until {
+                assert!(d.on(*now, Input::Alive(0)).is_empty());
+            }
+            d.on(*now, Input::Tick).iter().any(|a| matches!(a, Action::Reconnect(..)))
+        })
+    };
+    assert!(started_anew(0.0).is_some_and(|when| when < 100.0), "nothing is heard of it");
+    let when = started_anew(1000.0).unwrap();
+    assert!((1040.0..1200.0).contains(&when), "{when}");
+}
+
+#[test]
 fn a_machine_that_is_off_is_waited_for_while_others_render() {
     let (mut d, _) = job(12, 2);
     d.on(0.0, Input::Ready(0));

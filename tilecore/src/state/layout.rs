@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, Result};
 
+/// Name of the file in which the program that shows a run keeps what goes on now, and what its drafts begin with.
+pub(super) const NOW: &str = "now.json";
+
 /// Where everything in a work directory lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkDirLayout {
@@ -62,6 +65,11 @@ impl WorkDirLayout {
         self.root.join(format!("finished-{shot}"))
     }
 
+    /// What goes on now, kept by the program that shows the run; nothing is read from it here.
+    pub fn now(&self) -> PathBuf {
+        self.root.join(NOW)
+    }
+
     /// The folder in which small frames are compared.
     pub fn proof(&self) -> PathBuf {
         self.root.join("proof")
@@ -89,7 +97,7 @@ impl WorkDirLayout {
             let name = entry.file_name().to_string_lossy().into_owned();
             // What a finish left behind that was cut short.
             let stitched = name.strip_suffix(".exr").is_some_and(|n| n.starts_with("frame"));
-            if stitched || name.starts_with("finished-") {
+            if stitched || name.starts_with("finished-") || name.starts_with(NOW) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }

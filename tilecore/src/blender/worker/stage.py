@@ -146,11 +146,24 @@ class Stage:
 
     def do_devices(self, request):
         """The devices here, and why the one that is to be tried does not work."""
-        return {"devices": devices.listing(), "fault": devices.trial(request.get("try"))}
+        asked = request.get("try")
+        if asked in ("AUTO", "GPU"):
+            kind, _, faults = devices.best()
+            fault = "; ".join(faults) or "there is no graphics card that this Blender can use"
+            return {"devices": devices.listing(), "device": kind or "CPU",
+                    "fault": fault if kind is None and asked == "GPU" else None}
+        if asked == "SCENE":
+            asked = "CPU"
+        return {"devices": devices.listing(), "device": asked, "fault": devices.trial(asked)}
+
+    def do_device(self, _):
+        """The best kind of graphics card that works here, if any does."""
+        kind, names, faults = devices.best()
+        return {"device": kind, "names": names, "faults": faults}
 
     def do_files(self, request):
         """Every file that rendering these frames of these scenes reads, as it stands in the .blend. Without frames:
-        those of the scene; the current one where they are "current"."""
+        those of the scene, with the ends and the step that an object gives; the current one where they are "current"."""
         scenes = [self.scene_of({"scene": name}) for name in request.get("scenes") or [None]]
         listed = {"files": [], "notes": [], "unknown": [], "texture_cache": texture_cache.version_wanted(),
                   "projects": project.known()}
@@ -158,8 +171,11 @@ class Stage:
             asked = request.get("frames")
             if asked == "current":
                 asked = [scene.frame_current]
-            if asked is None:
-                asked = list(range(scene.frame_start, scene.frame_end + 1, max(1, scene.frame_step)))[:MOST_FRAMES]
+            if asked is None or isinstance(asked, dict):
+                first, last, step = ((asked or {}).get(end) for end in ("first", "last", "step"))
+                asked = list(range(scene.frame_start if first is None else first,
+                                   (scene.frame_end if last is None else last) + 1,
+                                   max(1, scene.frame_step if step is None else step)))[:MOST_FRAMES]
             found = files_of_scene.listing(self.tree, scene, asked)
             for key in ("files", "notes", "unknown"):
                 listed[key] += [entry for entry in found[key] if entry not in listed[key]]
@@ -178,6 +194,7 @@ class Stage:
             "cameras": cameras.of(scene),
             "bound": cameras.bound(scene),
             "engine": r.engine,
+            "gpu": compat.engine_is_cycles(scene) and cycles is not None and cycles.device == "GPU",
             "resolution": [r.resolution_x, r.resolution_y],
             "percentage": r.resolution_percentage,
             "frame": scene.frame_current,
@@ -344,8 +361,9 @@ class Stage:
         r.use_file_extension = False
         if hasattr(r, "use_overwrite"):
             r.use_overwrite, r.use_placeholder = True, False
-        self.log.begin(lambda done, of: self.wire.send(
-            {"event": "progress", "id": request["id"], "done": done, "of": of}))
+        self.log.begin(
+            lambda done, of: self.wire.send({"event": "progress", "id": request["id"], "done": done, "of": of}),
+            lambda words: self.wire.send({"event": "stage", "id": request["id"], "words": words}))
         self.rendering = request["id"]
         self.resync.begin(scene, self.picture)
         started = time.perf_counter()

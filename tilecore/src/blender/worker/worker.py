@@ -54,7 +54,7 @@ class Worker:
                     self.tidy_up()
                     stop_now()
                 elif command == "ping":
-                    self.wire.reply(request, {"time": time.time()})
+                    self.wire.reply(request, {"time": time.time(), "cpu": time.process_time()})
                 elif command == "cancel":
                     self.cancel(request)
                 elif command in TRANSFERS:

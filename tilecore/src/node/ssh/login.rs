@@ -53,6 +53,8 @@ struct Trail {
     /// Public keys that the server does not take; not worth a second attempt.
     refused: Vec<Vec<u8>>,
     attempts: usize,
+    /// Whether neither an agent nor a file has any key.
+    keyless: bool,
 }
 
 impl Trail {
@@ -148,6 +150,7 @@ pub(super) fn log_in(session: &Session, target: &Target, options: &SshOptions) -
             return end.map(|()| format!("key {what}"));
         }
     }
+    trail.keyless = trail.attempts == 0 && identities.is_empty();
     Err(refused(target, &trail, options))
 }
 
@@ -205,6 +208,11 @@ fn refused(target: &Target, trail: &Trail, options: &SshOptions) -> Error {
         )
     } else if trail.locked {
         "Load the key into your agent with `ssh-add`, or run this in a terminal, where it can ask.".to_owned()
+    } else if trail.keyless {
+        format!(
+            "`ssh-keygen -t ed25519` makes a key, then `{}` copies it there.",
+            advice::command("ssh-copy-id", target, options)
+        )
     } else {
         format!(
             "`{}` must work without a password: `{}` copies your key there.",

@@ -43,6 +43,7 @@ impl Coordinator<'_, '_> {
         let (mut shots, mut canvases): (Vec<Shot>, Vec<Canvas>) = (Vec::new(), Vec::new());
         self.setup.overlap = Overlap(0);
         for first in &asked {
+            engine(self.request, first)?;
             let frames = self.request.frames.of(first.frames, first.frame)?;
             let cameras = cameras(self.request, first)?;
             if frames.len() > 1 && first.needs.reasons.iter().any(|r| r.code == "sequencer") {
@@ -218,6 +219,27 @@ fn not_by_themselves(facts: &Facts) -> Option<Error> {
 /// What was probably meant by a name that the scene does not have, as a question to begin with.
 fn meant(name: &str, names: &[String]) -> String {
     did_you_mean(name, &names.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Refuses a scene that renders with another engine than the one that was named. Nothing gives a scene another one: what
+/// it looks like with that is nobody's choice.
+fn engine(request: &Request, facts: &Facts) -> Result<()> {
+    let Some(asked) = &request.engine else { return Ok(()) };
+    // What versions of Blender called the same one.
+    let plain = |name: &str| {
+        let name = name.to_ascii_uppercase();
+        name.trim_start_matches("BLENDER_").trim_end_matches("_NEXT").to_owned()
+    };
+    if plain(asked) == plain(&facts.engine) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "the scene {} renders with {}, not with {}",
+        printable(&facts.scene, 100),
+        printable(&facts.engine, 60),
+        printable(asked, 60)
+    ))
+    .remedy("Leave -E out, or choose the engine in Blender and save the file."))
 }
 
 /// The cameras of a scene that are asked for.

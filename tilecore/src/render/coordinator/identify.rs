@@ -172,11 +172,12 @@ impl Coordinator<'_, '_> {
     }
 
     /// F14: unlike devices are close, not equal.
-    fn warn_of_mixed_devices(&mut self) {
-        let mut kinds: Vec<Device> = self.slots.iter().map(|s| s.device).collect();
+    pub(super) fn warn_of_mixed_devices(&mut self) {
+        let taking_part = self.slots.iter().filter(|s| !s.is_off() && s.device.is_kind());
+        let mut kinds: Vec<Device> = taking_part.map(|s| s.device).collect();
         kinds.sort_unstable_by_key(|d| d.as_str());
         kinds.dedup();
-        if kinds.len() > 1 {
+        if kinds.len() > 1 && !std::mem::replace(&mut self.setup.mixed_told, true) {
             let names: Vec<_> = kinds.iter().map(|d| d.as_str()).collect();
             self.emit(Event::Warning {
                 text: format!(

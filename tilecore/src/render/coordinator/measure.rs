@@ -150,6 +150,15 @@ impl Coordinator<'_, '_> {
                 node: state.name.clone(),
                 blender: work.identity.blender.clone(),
                 scene: work.identity.files.first().map(|f| f.path.clone()).unwrap_or_default(),
+                about: format!(
+                    "{}, {}frame {}, {}, {} samples, {} tiles",
+                    state.device.as_str(),
+                    state.threads.map_or_else(String::new, |n| format!("{n} threads, ")),
+                    work.identity.frame,
+                    work.identity.size,
+                    work.identity.samples,
+                    work.identity.format.extension().to_uppercase()
+                ),
                 start_s: state.start_s,
                 sync_s: state.sync_s(),
                 fixed_s,

@@ -38,7 +38,8 @@ impl Coordinator<'_, '_> {
     /// Whether a node is left out for what it computes on, and if so says it.
     fn is_of_another_kind(&mut self, node: &Arc<dyn Node>) -> bool {
         let (mine, first) = (node.spec().device, self.slots.first().map_or(node.spec().device, |s| s.device));
-        let other = self.request.same_device && mine != first;
+        // What a wish comes to is known once a scene is open.
+        let other = self.request.same_device && mine != first && mine.is_kind() && first.is_kind();
         if other {
             let text = format!(
                 "{} takes no part: it computes on {}, the first node on {}, and --same-device keeps to one kind.",
@@ -139,6 +140,14 @@ impl Coordinator<'_, '_> {
         Ok(())
     }
 
+    /// Notes that the user has a slot wait, or go on.
+    fn hold(&mut self, slot: SlotId, held: bool) {
+        if std::mem::replace(&mut self.slots[slot].held, held) != held {
+            let node = self.slots[slot].name.clone();
+            self.emit(if held { Event::Paused { slot, node } } else { Event::Resumed { slot, node } });
+        }
+    }
+
     /// Tells the scheduler about every slot of a node, or of all.
     fn each_of(&mut self, name: Option<&str>, what: &str, input: fn(SlotId) -> Input) -> Result<()> {
         let meant = self.slots.called(name);
@@ -149,8 +158,8 @@ impl Coordinator<'_, '_> {
         for slot in meant {
             let input = input(slot);
             match input {
-                Input::Hold(_) => self.slots[slot].held = true,
-                Input::Release(_) => self.slots[slot].held = false,
+                Input::Hold(_) => self.hold(slot, true),
+                Input::Release(_) => self.hold(slot, false),
                 _ => {}
             }
             self.feed(input)?;

@@ -37,10 +37,12 @@ use crate::error::{Error, Kind, Result};
 use crate::events::{Event, Sink};
 use crate::geometry::Rect;
 use crate::job::Request;
-use crate::node::{Node, Place};
+use crate::node::{Device, Node, Place};
 use crate::schedule::{Input, Scheduler};
 use crate::state::{Record, now};
 
+/// A process that uses less than this share of one core does not render; what its worker itself needs is less.
+const ALIVE: f64 = 0.01;
 /// How long the loop sleeps when nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -210,6 +212,18 @@ impl<'a, 'b> Coordinator<'a, 'b> {
     }
 
     fn take(&mut self, slot: usize, report: Report) -> Result<()> {
+        match report {
+            Report::Stage(words) => {
+                self.emit(Event::Stage { slot, words });
+                return Ok(());
+            }
+            // While a GPU renders, the processor may have nothing to do.
+            Report::Alive(share) if share >= ALIVE || self.slots[slot].device != Device::Cpu => {
+                return self.feed(Input::Alive(slot));
+            }
+            Report::Alive(_) => return Ok(()),
+            _ => {}
+        }
         let Some(report) = self.hear_spot(slot, report) else { return Ok(()) };
         let Some(report) = self.hear_proof(slot, report)? else { return Ok(()) };
         let Some(report) = self.hear_finish(slot, report)? else { return Ok(()) };

@@ -11,7 +11,7 @@ use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::Event;
 use crate::formats::TileFormat;
 use crate::geometry::{Frame, Grid, Rect};
-use crate::node::Place;
+use crate::node::{Device, Place};
 use crate::proof::compare::{Written, compare};
 use crate::proof::reference::{self, Asked, Small};
 use crate::proof::{Cache, Finding, Mode, Verdict};
@@ -19,7 +19,7 @@ use crate::render::canvas::Canvas;
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report, Tile};
 use crate::render::options::Restart;
 use crate::render::prover::{Effect, Event as Happened, Idle, Prover, Settled, Task};
-use crate::render::slots::Output;
+use crate::render::slots::{Output, SlotState};
 use crate::render::stitching::{Sheets, moved};
 use crate::render::validate;
 use crate::render::work::grown_within;
@@ -252,6 +252,14 @@ impl Coordinator<'_, '_> {
         let wanted = self.setup.blender.clone().ok_or("no node has said what Blender it has")?;
         if let Some(why) = self.no_room_here() {
             return Err(why);
+        }
+        // F14: what a GPU makes is not compared with what a processor makes.
+        let local =
+            |s: &SlotState| self.slots.nodes().get(s.node).is_some_and(|n| n.spec().place == Place::Local);
+        let mut rendering = self.slots.iter().filter(|s| s.is_ready()).peekable();
+        let on_gpus = rendering.peek().is_some() && rendering.all(|s| s.device != Device::Cpu);
+        if on_gpus && !self.slots.iter().any(|s| !s.is_off() && local(s)) {
+            return Err("the nodes compute on GPUs, and this machine is none of them".into());
         }
         // What a local node was started with is what its worker said of itself.
         let local = self.slots.iter().find_map(|s| {

@@ -1,16 +1,18 @@
 //! Carries out what [set-up](crate::render::setup) wants, and takes a slot from its settings to ready.
 
 use super::Coordinator;
-use crate::blender::{Effective, Picture, TileDone};
+use crate::blender::{BestDevice, Effective, Picture, TileDone};
 use crate::cost::{self, CostMap};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::formats::TileFormat;
+use crate::node::Device;
 use crate::render::messages::{AdoptOrder, Order, Report};
 use crate::render::setup::{Effect, Event as Happened, Setup};
 use crate::render::slots::Stage;
 use crate::render::work::{self, Work};
 use crate::schedule::Input;
+use crate::text::printable;
 
 /// Bytes of a tile's file per pixel, for the forecast only.
 const PNG_PIXEL: f64 = 3.0;
@@ -60,6 +62,7 @@ impl Coordinator<'_, '_> {
             Report::Opened(seconds, opened) => self.set_up_on(slot, Happened::Opened(seconds, opened)),
             Report::Surveyed(survey) => self.set_up_on(slot, Happened::Surveyed(*survey)),
             Report::Looked(facts) => self.set_up_on(slot, Happened::Inspected(*facts)),
+            Report::Device(found) => self.device_found(slot, found),
             Report::SetUp(effective) => self.set_up(slot, &effective),
             Report::Adopted(tiles) => {
                 let node = self.slots[slot].name.clone();
@@ -117,13 +120,62 @@ impl Coordinator<'_, '_> {
         Ok(())
     }
 
-    fn send_settings(&self, slot: usize) {
+    fn send_settings(&mut self, slot: usize) {
+        self.setup.settle_devices(&mut self.slots);
+        if !self.slots[slot].device.is_kind() {
+            self.slots[slot].order(Order::Device);
+            return;
+        }
         let state = &self.slots[slot];
         let next = self.work.as_ref().and_then(Work::next_canvas).or(self.setup.canvases.first());
         if let Some(canvas) = next {
             let picture = Picture { device: state.device, threads: state.threads, ..canvas.picture.clone() };
             state.order(Order::SetUp(Box::new(picture)));
         }
+    }
+
+    /// The slot has answered what it can render on.
+    fn device_found(&mut self, slot: usize, found: BestDevice) -> Result<()> {
+        let (wish, node) = (self.slots[slot].device, self.slots[slot].name.clone());
+        let kind = found.device.and_then(|name| name.parse::<Device>().ok()).filter(|d| d.is_kind());
+        let faults = printable(&found.faults.join("; "), 500);
+        let faults = if faults.is_empty() { String::new() } else { format!(" ({faults})") };
+        if kind.is_none() && wish == Device::Gpu {
+            let error = Error::node(format!("node {node} has no graphics card that its Blender can use{faults}"))
+                .remedy("Leave device=GPU out, or install the driver that Blender needs; `tilectl nodes check` tries it.")
+                .fatal();
+            return self.set_up_on(slot, Happened::Refused(error));
+        }
+        let device = kind.unwrap_or(Device::Cpu);
+        let first = self
+            .slots
+            .iter()
+            .enumerate()
+            .find(|(at, s)| *at != slot && s.device.is_kind() && !s.is_off() && !s.is_booting());
+        if let Some((_, other)) = first.filter(|(_, s)| self.request.same_device && s.device != device) {
+            let error = Error::node(format!(
+                "it computes on {}, {} on {}, and --same-device keeps to one kind",
+                device.as_str(),
+                other.name,
+                other.device.as_str()
+            ));
+            return self.set_up_on(slot, Happened::Refused(error.fatal()));
+        }
+        let told = self.slots.iter().any(|s| s.node == self.slots[slot].node && s.device == device);
+        self.slots[slot].device = device;
+        if kind.is_none() && !told {
+            let asks = if wish == Device::Scene { "The scene asks for the GPU; " } else { "" };
+            let text =
+                format!("{asks}{node} has no graphics card that works{faults} and renders on the processor.");
+            self.emit(Event::Warning { text });
+        }
+        let names = found.names.iter().take(16).map(|name| printable(name, 80)).collect();
+        self.emit(Event::Device { slot, node, device: device.as_str().to_owned(), names });
+        if self.work.is_some() {
+            self.warn_of_mixed_devices();
+        }
+        self.send_settings(slot);
+        Ok(())
     }
 
     fn set_up(&mut self, slot: usize, effective: &Effective) -> Result<()> {

@@ -129,6 +129,8 @@ pub(super) struct Setup<'a> {
     pub(super) scale: f64,
     /// The slot that measures it.
     pub(super) mapper: Option<usize>,
+    /// Whether it was said that the nodes compute on unlike devices.
+    pub(super) mixed_told: bool,
     effects: Vec<Effect>,
 }
 
@@ -163,6 +165,7 @@ impl<'a> Setup<'a> {
             map: None,
             scale: 1.0,
             mapper: None,
+            mixed_told: false,
             inputs,
             effects: Vec::new(),
         })
@@ -238,6 +241,16 @@ impl<'a> Setup<'a> {
                 self.inputs.label(file)
             )
         }))
+    }
+
+    /// Where the scenes do not ask for the GPU, nodes that follow them render on the processor.
+    pub(super) fn settle_devices(&self, slots: &mut [SlotState]) {
+        let asks = self.facts[..self.asked()].iter().any(|f| f.gpu);
+        if !self.facts.is_empty() && !asks {
+            for state in slots.iter_mut().filter(|s| s.device == Device::Scene) {
+                state.device = Device::Cpu;
+            }
+        }
     }
 
     /// Whether the frame is rendered in one piece.
@@ -371,7 +384,9 @@ impl<'a> Setup<'a> {
         if mixed && one.blender() != other.blender() {
             return None;
         }
-        let cpu = one.device == Device::Cpu && other.device == Device::Cpu && !mixed;
+        // What a wish comes to is not known before a scene is open.
+        let may_be_cpu = |device| matches!(device, Device::Cpu | Device::Scene | Device::Auto);
+        let cpu = may_be_cpu(one.device) && may_be_cpu(other.device) && !mixed;
         let difference = theirs.difference(mine, cpu)?;
         Some(
             Error::input(format!(
@@ -491,6 +506,7 @@ impl<'a> Setup<'a> {
                 frames: match &self.request.frames {
                     Frames::These(frames) => json!(frames),
                     Frames::All => Value::Null,
+                    Frames::Part { first, last, step } => json!({"first": first, "last": last, "step": step}),
                     Frames::Current => json!("current"),
                 },
                 inputs: Arc::clone(&self.inputs),
