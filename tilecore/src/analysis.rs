@@ -159,7 +159,7 @@ pub fn report(history: &History, picture: Option<std::path::PathBuf>, warnings: 
             ("Overlap".into(), format!("{} px", job.overlap)),
         ],
         versions: vec![
-            ("Blender".into(), format!("{} ({})", job.blender, job.hash)),
+            ("Blender".into(), build(&job.blender, &job.hash)),
             ("tilectl".into(), env!("CARGO_PKG_VERSION").into()),
         ],
         ..ReportData::default()
@@ -238,7 +238,7 @@ fn nodes(history: &History, began_at: f64) -> Vec<NodeReport> {
                 let synced = to_s - seen.sync_s;
                 span(SpanKind::Start, synced - seen.start_s, synced, None, None);
                 span(SpanKind::Sync, synced, to_s, None, None);
-                node.blender = format!("{} ({})", seen.blender, seen.hash);
+                node.blender = build(&seen.blender, &seen.hash);
                 node.device.clone_from(&seen.device);
                 node.cores = seen.cores;
                 node.rate = seen.rate.or(node.rate);
@@ -275,6 +275,15 @@ fn at(record: &Record) -> Option<f64> {
         Record::Node(node) => Some(node.at),
         Record::Tile(tile) => Some(tile.at),
         _ => None,
+    }
+}
+
+/// A Blender's version, and its build where that is told: distributions build it without.
+fn build(version: &str, hash: &str) -> String {
+    if hash.is_empty() || hash.eq_ignore_ascii_case("unknown") {
+        version.to_owned()
+    } else {
+        format!("{version} ({hash})")
     }
 }
 

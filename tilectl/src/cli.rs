@@ -8,6 +8,7 @@ mod queue;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tilecore::frames::Frames;
 
 pub(crate) use self::extension::{ExtensionBuild, ExtensionCommand, ExtensionInto};
 pub(crate) use self::nodes::{NodesCommand, NodesDiscover, NodesQuery};
@@ -107,14 +108,26 @@ pub(crate) struct Scene {
     /// The .blend file
     #[arg(value_name = "FILE.blend", help_heading = None::<&str>)]
     pub(crate) file: PathBuf,
-    /// Frame number
-    #[arg(long, value_name = "N", help_heading = None::<&str>, display_order = 0, allow_negative_numbers = true, required_unless_present = "frames")]
-    pub(crate) frame: Option<i32>,
+    /// Frame number, or several as Blender takes them (1,3,5..9); without any of these flags the file's current frame
+    #[arg(short = 'f', long, visible_alias = "render-frame", value_name = "N", help_heading = None::<&str>, display_order = 0, allow_negative_numbers = true, value_parser = frame)]
+    pub(crate) frame: Option<Frames>,
     /// Several frames: 1-250, 1-250x5 (every fifth), 1,7,90-95, or all that the scene has
     #[arg(long, value_name = "FRAMES", help_heading = None::<&str>, display_order = 0, allow_hyphen_values = true, conflicts_with = "frame")]
     pub(crate) frames: Option<String>,
+    /// All frames of the scene, as --frames all
+    #[arg(short = 'a', long = "render-anim", help_heading = None::<&str>, display_order = 0, conflicts_with_all = ["frame", "frames"])]
+    pub(crate) animation: bool,
+    /// First frame, where it is not the scene's
+    #[arg(short = 's', long = "frame-start", value_name = "N", help_heading = None::<&str>, display_order = 0, allow_negative_numbers = true, conflicts_with_all = ["frame", "frames"])]
+    pub(crate) start: Option<i32>,
+    /// Last frame, where it is not the scene's
+    #[arg(short = 'e', long = "frame-end", value_name = "N", help_heading = None::<&str>, display_order = 0, allow_negative_numbers = true, conflicts_with_all = ["frame", "frames"])]
+    pub(crate) end: Option<i32>,
+    /// Frames from one to the next, where that is not the scene's step
+    #[arg(short = 'j', long = "frame-jump", value_name = "N", help_heading = None::<&str>, display_order = 0, conflicts_with_all = ["frame", "frames"], value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jump: Option<u32>,
     /// Scene, if not the one that was active when the file was saved; several are rendered one by one
-    #[arg(long = "scene", value_name = "S")]
+    #[arg(short = 'S', long = "scene", value_name = "S")]
     pub(crate) scenes: Vec<String>,
     /// Camera, if not the scene's own; several make a picture each
     #[arg(long, value_name = "C")]
@@ -134,8 +147,11 @@ pub(crate) struct Scene {
     /// Resolution percentage
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(1..=32_767))]
     pub(crate) percentage: Option<u32>,
+    /// Engine that the scene must have: it renders with its own, and another one is refused
+    #[arg(short = 'E', long, value_name = "ENGINE")]
+    pub(crate) engine: Option<String>,
     /// Let scripts and drivers inside the .blend run on the nodes
-    #[arg(long)]
+    #[arg(short = 'y', long, visible_alias = "enable-autoexec")]
     pub(crate) allow_scripts: bool,
     /// Go on although files that the scene refers to are missing
     #[arg(long)]
@@ -168,8 +184,9 @@ pub(crate) struct Tiling {
 
 #[derive(Debug, Args)]
 pub(crate) struct Render {
-    /// Where the picture goes; <stem>_<frame>.png in the current directory when absent. For several pictures with #### or {frame}, {camera}, {scene} in it; when absent, by the scene's own output path
-    #[arg(short, long, value_name = "OUT")]
+    /// Where the picture goes; <stem>_<frame>.png in the current directory when absent. A name without the extension
+    /// of a picture takes that of the format. For several pictures with #### or {frame}, {camera}, {scene} in it; when absent, by the scene's own output path
+    #[arg(short, long, visible_alias = "render-output", value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
     /// Where tiles and state are kept; <OUT>.tiles when absent, and then removed after success
     #[arg(long, value_name = "DIR")]
@@ -193,8 +210,8 @@ pub(crate) struct Render {
     /// 127.0.0.1, for this machine alone
     #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
     pub(crate) serve: Option<Address>,
-    /// Render threads per node; Blender's own choice when absent
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Render threads per node; Blender's own choice when absent or 0
+    #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) threads: Option<u32>,
     /// Let nodes with different Blender versions work together; seams are likely
     #[arg(long)]
@@ -206,7 +223,7 @@ pub(crate) struct Render {
     #[arg(long)]
     pub(crate) no_persistent_data: bool,
     /// Format of the picture (png, jpeg, tiff, webp, exr, exr-multilayer ...), if not the scene's or that of OUT's name
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(short = 'F', long, visible_alias = "render-format", value_name = "FORMAT")]
     pub(crate) format: Option<String>,
     /// Time spent on a smaller PNG
     #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"])]
@@ -251,8 +268,8 @@ pub(crate) struct Map {
     /// A .blend file, the work directory of a render, or its picture
     #[arg(value_name = "FILE.blend|DIR")]
     pub(crate) file: PathBuf,
-    /// Frame number, for a .blend file
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    /// Frame number, for a .blend file; its current frame when absent
+    #[arg(short = 'f', long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) frame: Option<i32>,
     /// Where the picture goes, a PNG
     #[arg(short, long, value_name = "HEAT.png")]
@@ -287,8 +304,8 @@ pub(crate) struct Map {
     /// Resolution percentage
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(1..=32_767))]
     pub(crate) percentage: Option<u32>,
-    /// Render threads per node
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Render threads per node; 0 is Blender's own choice
+    #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) threads: Option<u32>,
     #[command(flatten)]
     pub(crate) nodes: Nodes,
@@ -301,8 +318,8 @@ pub(crate) struct Plan {
     /// Draw the tiles over what they cost
     #[arg(short, long, value_name = "PLAN.png")]
     pub(crate) output: Option<PathBuf>,
-    /// Render threads per node
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Render threads per node; 0 is Blender's own choice
+    #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) threads: Option<u32>,
     #[command(flatten)]
     pub(crate) scene: Scene,
@@ -319,17 +336,17 @@ pub(crate) struct Bench {
     /// A .blend file to measure with, instead of the built-in scene
     #[arg(value_name = "FILE.blend")]
     pub(crate) file: Option<PathBuf>,
-    /// Frame number
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
-    pub(crate) frame: i32,
+    /// Frame number; the file's current frame when absent
+    #[arg(short = 'f', long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) frame: Option<i32>,
     /// Show what was measured before
     #[arg(long)]
     pub(crate) show: bool,
     /// Forget what was measured before
     #[arg(long, conflicts_with = "show")]
     pub(crate) clear: bool,
-    /// Render threads per node
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Render threads per node; 0 is Blender's own choice
+    #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) threads: Option<u32>,
     #[command(flatten)]
     pub(crate) nodes: Nodes,
@@ -360,8 +377,8 @@ pub(crate) struct Prove {
     /// A folder whose files may be sent to the nodes, beside the .blend's own; or a file
     #[arg(long = "root", value_name = "PATH")]
     pub(crate) roots: Vec<PathBuf>,
-    /// Render threads per node
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Render threads per node; 0 is Blender's own choice
+    #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) threads: Option<u32>,
     #[command(flatten)]
     pub(crate) nodes: Nodes,
@@ -374,8 +391,8 @@ pub(crate) struct Selftest {
     /// Only these of the built-in scenes
     #[arg(value_name = "SCENE")]
     pub(crate) scenes: Vec<String>,
-    /// Render threads per node
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Render threads per node; 0 is Blender's own choice
+    #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) threads: Option<u32>,
     #[command(flatten)]
     pub(crate) nodes: Nodes,
@@ -436,7 +453,8 @@ pub(crate) struct Clean {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// A work directory
+    /// A work directory; one that a render is about to make is waited for
+    #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Stay and show every change until the job ends; exits with 1 if that is without the picture
     #[arg(short, long)]
@@ -446,7 +464,7 @@ pub(crate) struct Status {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Stitch {
     /// A work directory, or loose tiles with --grid
     #[arg(value_name = "DIR|TILE", required_unless_present = "pattern")]
@@ -466,6 +484,22 @@ pub(crate) struct Stitch {
     /// Time spent on a smaller PNG
     #[arg(long, value_name = "LEVEL", value_parser = ["fast", "default", "small"], default_value = "default")]
     pub(crate) compression: String,
+}
+
+/// What Blender takes after `-f`: a frame, or several with commas and `..` between the ends of ranges.
+fn frame(text: &str) -> Result<Frames, String> {
+    if text.starts_with('+') {
+        return Err(
+            "write the number itself: frames counted from the scene's first or last one are not known here"
+                .to_owned(),
+        );
+    }
+    let frames = if text.contains([',', '.']) {
+        text.replace("..", "-").parse::<Frames>()
+    } else {
+        return text.parse().map(Frames::one).map_err(|_| "write it as a number, or as 1,3,5..9".to_owned());
+    };
+    frames.map_err(|_| "write it as a number, or as 1,3,5..9".to_owned())
 }
 
 /// `WIDTHxHEIGHT` in pixels.
@@ -516,6 +550,15 @@ mod tests {
         assert_eq!(amount("7"), Ok(7));
         for wrong in ["", "GB", "1.2.3", "5 apples", "-1", "1e30"] {
             assert!(amount(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn frames_are_named_as_blender_takes_them() {
+        assert_eq!(frame("-3"), Ok(Frames::one(-3)));
+        assert_eq!(frame("1,3,5..7"), Ok(Frames::These(vec![1, 3, 5, 6, 7])));
+        for wrong in ["one", "", "+1", "1..", "1-3", "9..1", "0.5"] {
+            assert!(frame(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -33,7 +33,7 @@ impl Farm {
             known_or_reachable(asked, &config, &ssh)?;
         }
         for spec in &mut specs {
-            spec.threads = threads.or(spec.threads);
+            spec.threads = chosen(threads, spec.threads);
         }
         Ok(Self { config, specs, ssh, blend: blend.map(Path::to_owned) })
     }
@@ -42,6 +42,11 @@ impl Farm {
     pub(crate) fn nodes(&self) -> Result<Vec<Arc<dyn Node>>> {
         self.specs.iter().map(|spec| node::from_spec(spec, &self.ssh)).collect()
     }
+}
+
+/// Render threads: those of the command line, of which 0 is Blender's own choice as it is there, or the node's.
+pub(crate) fn chosen(asked: Option<u32>, own: Option<u32>) -> Option<u32> {
+    asked.map_or(own, |n| (n > 0).then_some(n))
 }
 
 /// Refuses a name that is nothing but a slip for a configured node's: no alias, and no machine of the network.

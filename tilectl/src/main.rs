@@ -2,9 +2,11 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod farm;
 mod fault;
 mod members;
+mod now;
 mod runner;
 mod say;
 mod serve;
@@ -20,6 +22,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if completion::answer(std::env::args_os()) {
+        return ExitCode::SUCCESS;
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {

@@ -156,7 +156,7 @@ impl Watch {
     }
 
     fn add(&mut self, mut spec: NodeSpec) {
-        spec.threads = self.threads.or(spec.threads);
+        spec.threads = crate::farm::chosen(self.threads, spec.threads);
         match node::from_spec(&spec, &self.ssh) {
             Ok(node) => {
                 self.known.insert(spec.name);

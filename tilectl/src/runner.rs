@@ -12,6 +12,7 @@ use tilecore::render::{Cancel, Outcome};
 use tilecore::{Error, Result};
 
 use crate::cli::QueueRun;
+use crate::commands::render::Asks;
 use crate::commands::{queue, render};
 
 /// How often the queue and the watched directory are looked at.
@@ -80,7 +81,11 @@ fn one(
                 _ => {
                     // What cannot be read now may be readable later; the job that runs is not stopped for it.
                     let gives_way = look(queue, drops.as_deref_mut()).and_then(|()| gives_way(queue, job));
-                    u32::from(gives_way.unwrap_or(false))
+                    let gives_way = gives_way.unwrap_or(None);
+                    if let Some(why) = gives_way.filter(|_| asked == 0) {
+                        say(args, &format!("{name} {why}: its running tiles are finished and kept"));
+                    }
+                    u32::from(gives_way.is_some())
                 }
             };
             while asked < wanted {
@@ -102,7 +107,9 @@ fn one(
         }
         Err(e) if e.kind() == Kind::Interrupted && stop.drains() => Err(stopped()),
         Err(e) if e.kind() == Kind::Interrupted => {
-            say(args, &format!("{name} is interrupted and goes on later: {e}"));
+            let how_far = e.to_string();
+            let how_far = how_far.strip_prefix("stopped; ").unwrap_or(&how_far);
+            say(args, &format!("{name} goes on from there when its turn comes again; {how_far}"));
             Ok(true)
         }
         Err(e) => {
@@ -115,16 +122,21 @@ fn one(
     }
 }
 
-/// Whether the nodes are wanted elsewhere, or the job is no longer wanted.
-fn gives_way(queue: &Queue, job: &Job) -> Result<bool> {
-    let Some(now) = queue.job(job.id)?.filter(Job::is_ready) else { return Ok(true) };
-    Ok(queue.next()?.is_some_and(|next| next.id != job.id && next.priority > now.priority))
+/// Why the job does not go on for now, if it does not: the nodes are wanted elsewhere, or it is no longer wanted.
+fn gives_way(queue: &Queue, job: &Job) -> Result<Option<&'static str>> {
+    let now = match queue.job(job.id)? {
+        None => return Ok(Some("is removed")),
+        Some(now) if !now.is_ready() => return Ok(Some("is suspended")),
+        Some(now) => now,
+    };
+    let urgent = queue.next()?.is_some_and(|next| next.id != job.id && next.priority > now.priority);
+    Ok(urgent.then_some("gives way to a more urgent job"))
 }
 
 fn render_in_its_place(job: &Job, args: &QueueRun, cancel: &Cancel) -> Result<Outcome> {
     // Paths in its words start there; everything else here is absolute.
     std::env::set_current_dir(&job.dir).at("enter", &job.dir)?;
-    render::go(&*queue::parsed(job)?, &args.output_style, cancel)
+    render::go(&*queue::parsed(job)?, &args.output_style, cancel, Asks::Queue)
 }
 
 fn say(args: &QueueRun, text: &str) {

@@ -14,6 +14,11 @@ pub(crate) fn name(text: &str) -> String {
     shown(text).replace(['\n', '\t'], " ")
 }
 
+/// A part of the frame: `89x216 at 10, 0`, from the top left.
+pub(crate) fn region(rect: tilecore::geometry::Rect) -> String {
+    format!("{}x{} at {}, {}", rect.width(), rect.height(), rect.x(), rect.y())
+}
+
 /// One line of JSON, in which such characters are escaped: the text stays what it is.
 pub(crate) fn json(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).unwrap_or_default();

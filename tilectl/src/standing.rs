@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tilecore::error::IoContext;
 use tilecore::geometry::uncovered;
 use tilecore::state::{self, History, Record, WorkDirLayout};
 use tilecore::{Error, Result};
+
+use crate::now::{self, Account, Doing};
 
 /// Pixels that an unfinished run must have rendered before it is extrapolated, as a part of what it has to do.
 const ENOUGH: f64 = 0.02;
@@ -46,8 +49,14 @@ pub(crate) struct Standing {
     pub(crate) losses: usize,
     /// Seconds of the run that goes on or was the last.
     pub(crate) seconds: f64,
-    /// Expected seconds to the last tile, while it is running.
+    /// Expected seconds to the end, while it is running; with a range while little is known.
     pub(crate) left: Option<f64>,
+    pub(crate) left_range: Option<(f64, f64)>,
+    /// What is going on, and for how long, seconds, while it is running.
+    pub(crate) phase: Option<String>,
+    pub(crate) phase_s: Option<f64>,
+    /// What every node does, while it is running.
+    pub(crate) now: Vec<Doing>,
     /// Finished tiles of every node.
     pub(crate) nodes: BTreeMap<String, usize>,
     /// Why it was stopped.
@@ -100,12 +109,20 @@ impl Standing {
             pixels_done: pixels - missing,
             pixels,
             pictures: job.shots.len().max(1),
-            pictures_done: written(history).len().min(job.shots.len()),
+            pictures_done: match (stage, job.shots.len()) {
+                // A single picture has no record of its own.
+                (Stage::Done, 0 | 1) => 1,
+                (_, of) => written(history).len().min(of),
+            },
             done: (pixels - missing) as f64 / pixels.max(1) as f64,
             failures: count(|r| matches!(r, Record::Failed { .. })),
-            losses: count(|r| matches!(r, Record::Lost { .. })),
+            losses: losses(history),
             seconds: (until - run.began.unwrap_or(until)).max(0.0),
             left,
+            left_range: None,
+            phase: None,
+            phase_s: None,
+            now: Vec::new(),
             nodes,
             reason: match run.end {
                 Some(Record::Stopped { reason, .. }) if stage == Stage::Stopped => Some(reason.clone()),
@@ -121,6 +138,69 @@ impl Standing {
             }),
         }
     }
+}
+
+impl Standing {
+    /// Of a run that has nothing on record yet.
+    fn begins(account: &Account) -> Self {
+        let mut this = Self {
+            stage: Stage::Running,
+            frame: 0,
+            scene: String::new(),
+            size: String::new(),
+            tiles: 0,
+            pixels_done: 0,
+            pixels: 0,
+            pictures: 1,
+            pictures_done: 0,
+            done: 0.0,
+            failures: 0,
+            losses: 0,
+            seconds: 0.0,
+            left: None,
+            left_range: None,
+            phase: None,
+            phase_s: None,
+            now: Vec::new(),
+            nodes: BTreeMap::new(),
+            reason: None,
+            finished: None,
+            proof: None,
+        };
+        this.take(account);
+        this
+    }
+
+    /// What the run itself says of how it stands: the figures that its own screen shows.
+    pub(crate) fn take(&mut self, account: &Account) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        self.seconds = account.seconds;
+        self.done = account.done;
+        self.tiles = account.tiles;
+        self.pictures = account.pictures;
+        self.pictures_done = account.pictures_done;
+        (self.left, self.left_range) = (account.left, account.left_range);
+        (self.phase, self.phase_s) = (Some(account.phase.clone()), Some(account.phase_s));
+        self.now.clone_from(&account.nodes);
+    }
+}
+
+/// How often a node was lost; what was never there cannot be.
+fn losses(history: &History) -> usize {
+    let mut there = BTreeSet::new();
+    let mut lost = 0;
+    for record in &history.records {
+        match record {
+            Record::Node(node) => {
+                there.insert(&node.name);
+            }
+            Record::Lost { node, .. } => lost += usize::from(there.remove(node)),
+            _ => {}
+        }
+    }
+    lost
 }
 
 /// Numbers of the pictures that are written: their tiles may be gone.
@@ -192,41 +272,104 @@ impl<'a> Run<'a> {
 pub(crate) struct Watched {
     dir: PathBuf,
     path: PathBuf,
-    file: File,
-    seen: Option<(u64, bool)>,
+    /// The state file, once there is one.
+    file: Option<File>,
+    seen: Option<Seen>,
+}
+
+/// What tells one look from the next.
+#[derive(PartialEq)]
+struct Seen {
+    length: u64,
+    running: bool,
+    phase: String,
+    percent: u32,
+    tiles: usize,
+    doing: Vec<String>,
 }
 
 impl Watched {
-    /// Opens the state file of a work directory.
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
+    /// Opens a work directory. One that a render is about to make is waited for, but not for `patience`.
+    pub(crate) fn open(dir: &Path, patience: Duration) -> Result<Self> {
         let path = WorkDirLayout::new(dir).state();
-        if !path.is_file() {
-            return Err(Error::input(format!("{} is not a work directory of tilectl", dir.display()))
-                .remedy("Name the directory that a render keeps its tiles in, usually <output>.tiles."));
+        let until = Instant::now() + patience;
+        loop {
+            if path.is_file() {
+                let file = File::open(&path).at("read", &path)?;
+                return Ok(Self { dir: dir.to_owned(), path, file: Some(file), seen: None });
+            }
+            if now::read(dir).is_some() || state::is_running(dir) {
+                return Ok(Self { dir: dir.to_owned(), path, file: None, seen: None });
+            }
+            // Nothing else becomes one.
+            let may_come = dir.extension().is_some_and(|e| e == "tiles") && !dir.is_file();
+            if !may_come || Instant::now() > until {
+                return Err(Error::input(format!("{} is not a work directory of tilectl", dir.display()))
+                    .remedy("Name the directory that a render keeps its tiles in, usually <output>.tiles."));
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-        let file = File::open(&path).at("read", &path)?;
-        Ok(Self { dir: dir.to_owned(), path, file, seen: None })
     }
 
     /// How the job stands.
-    pub(crate) fn standing(&self) -> Result<Standing> {
+    pub(crate) fn standing(&mut self) -> Result<Standing> {
         // Asked first: what is written between the two questions is then only missed, not misread.
         let running = state::is_running(&self.dir);
-        let history = History::read_open(&self.file, &self.path)?;
-        Ok(Standing::of(&history, running, state::now()))
+        let account = now::read(&self.dir);
+        self.find();
+        let mut standing = match (&self.file, &account) {
+            (Some(file), _) => {
+                let history = History::read_open(file, &self.path)?;
+                // A run that has only just begun has not taken over yet what an earlier one left.
+                Standing::of(&history, running || account.is_some(), state::now())
+            }
+            (None, Some(account)) => Standing::begins(account),
+            (None, None) => {
+                return Err(Error::input(format!(
+                    "the render in {} ended before it began",
+                    self.dir.display()
+                ))
+                .remedy("What it said of that stands where it was started."));
+            }
+        };
+        if let Some(account) = account {
+            standing.take(&account);
+        }
+        Ok(standing)
+    }
+
+    /// What the run says of itself at this moment, if one goes on.
+    pub(crate) fn account(&self) -> Option<Account> {
+        now::read(&self.dir)
     }
 
     /// Whether something was written, or somebody came or went, since this was asked last.
     pub(crate) fn has_changed(&mut self) -> Result<bool> {
-        let about = self.file.metadata().at("read", &self.path)?;
-        if about.nlink() == 0 && self.path.is_file() {
-            // Started over: another file has its name.
-            self.file = File::open(&self.path).at("read", &self.path)?;
-            self.seen = None;
-        }
-        let now = Some((about.len(), state::is_running(&self.dir)));
+        self.find();
+        let length = match &self.file {
+            Some(file) => file.metadata().at("read", &self.path)?.len(),
+            None => 0,
+        };
+        let account = now::read(&self.dir).unwrap_or_default();
+        let now = Some(Seen {
+            length,
+            running: state::is_running(&self.dir) || WorkDirLayout::new(&self.dir).now().is_file(),
+            phase: account.phase,
+            percent: (account.done * 100.0) as u32,
+            tiles: account.tiles,
+            doing: account.nodes.into_iter().map(|n| n.state).collect(),
+        });
         let changed = self.seen != now;
         self.seen = now;
         Ok(changed)
+    }
+
+    /// The state file that is there now: one may have come, or have taken another's place.
+    fn find(&mut self) {
+        let gone = self.file.as_ref().is_none_or(|f| f.metadata().is_ok_and(|about| about.nlink() == 0));
+        if gone && let Ok(file) = File::open(&self.path) {
+            self.file = Some(file);
+            self.seen = None;
+        }
     }
 }

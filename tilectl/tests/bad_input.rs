@@ -82,6 +82,50 @@ fn nodes_that_cannot_be_used() {
 }
 
 #[test]
+fn what_cannot_be_is_refused_before_a_blender_starts() {
+    let world = World::new();
+    let plain = scene("plain").display().to_string();
+    // A node that would be missed if anything got so far.
+    let run = |words: &[&str]| {
+        let words = words
+            .iter()
+            .map(|w| w.replace("PLAIN", &plain))
+            .chain(["--node".into(), "local,blender=/no/blender".into()]);
+        world.run(words.collect::<Vec<_>>()).expect(2).stderr
+    };
+    for (words, wrong, right) in [
+        (
+            &["render", "PLAIN", "-f", "1", "--format", "jpeg", "-o", "o.png"][..],
+            "o.png is no name for JPEG",
+            "-o o.jpg",
+        ),
+        (
+            &["render", "PLAIN", "-f", "1", "--passes", "-o", "o.png"],
+            "no name for OPEN_EXR_MULTILAYER",
+            "o.exr",
+        ),
+        (&["render", "PLAIN", "-a", "--serve"], "this job has several", "--serve"),
+        (
+            &["render", "PLAIN", "-f", "1,2", "--report", "r.html", "-o", "#.png"],
+            "this job has several",
+            "--report",
+        ),
+        (&["render", "PLAIN", "--map", "heat.jpg"], "is a PNG", "heat.png"),
+        (&["render", "PLAIN", "--report", "no/r.html"], "no does not exist", "Choose another place"),
+        (&["render", "PLAIN", "-o", "no/x"], "no does not exist", "Choose another place"),
+        (&["map", "PLAIN", "-o", "h.png", "--overlay"], "no finished picture", "--overlay"),
+        (&["map", "PLAIN", "--csv", "no/h.csv"], "no does not exist", "Choose another place"),
+        (&["plan", "PLAIN", "-o", "p.tif"], "is a PNG", "p.png"),
+    ] {
+        let said = run(words);
+        assert!(said.contains(wrong) && said.contains(right), "{words:?}: {said}");
+    }
+    let said = world.run(["stitch", "--grid", "1x1", "x.png", "-o", "x.jpg"]).expect(2).stderr;
+    assert!(said.contains("x.jpg is a name for JPEG"), "{said}");
+    assert!(!world.at("o.png").exists() && !world.at("x.jpg").exists());
+}
+
+#[test]
 fn a_work_directory_of_another_job_is_refused_with_what_changed() {
     let world = World::new();
     let blender = format!("local,blender={}", Blender::of_the_tests().program.display());

@@ -67,6 +67,36 @@ fn records(state: &Path, kind: &str) -> Vec<String> {
 }
 
 #[test]
+fn frames_are_asked_for_as_in_blender() {
+    let blender = Blender::of_the_tests();
+    let world = World::new();
+    let lines = "s = bpy.context.scene; s.render.engine = 'CYCLES'; s.frame_set(4)";
+    blender.written(lines, &world.at("four.blend"));
+    let node = format!("local,blender={}", blender.program.display());
+    let run = |words: &[&str]| {
+        let fixed = ["--samples", "1", "--percentage", "20", "--node", &node];
+        let all = ["render", "four.blend"].into_iter().chain(words.iter().copied()).chain(fixed);
+        let written = world.run(all).expect(0).stdout;
+        written
+            .lines()
+            .map(|l| Path::new(l).file_name().unwrap().to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(&[]), ["four_0004.png"], "the current one");
+    assert!(!world.at("four.tiles").exists());
+    assert_eq!(run(&["-f", "2", "-t", "0"]), ["four_0002.png"]);
+    assert_eq!(run(&["-f", "1,3..4", "-o", "f#"]), ["f1.png", "f3.png", "f4.png"]);
+    assert_eq!(
+        run(&["-s", "3", "-e", "7", "-j", "2", "-a", "-o", "r_#", "-F", "JPEG"]),
+        ["r_3.jpg", "r_5.jpg", "r_7.jpg"]
+    );
+    assert_eq!(run(&["-E", "cycles", "-o", "o.xyz"]), ["o.xyz.png"], "the extension is that of the format");
+    let ended = world.run(["render", "four.blend", "-E", "BLENDER_EEVEE", "--node", &node]).expect(2);
+    assert!(ended.stderr.contains("renders with CYCLES, not with BLENDER_EEVEE"), "{}", ended.stderr);
+    world.run(["render", "four.blend", "-f", "1", "-a"]).expect(2);
+}
+
+#[test]
 fn frames_on_two_nodes_are_those_of_blenders_own_animation_even_after_a_kill() {
     let blender = Blender::of_the_tests();
     let farm = Farm::start();

@@ -2,6 +2,7 @@
 
 mod support;
 
+use support::blender::Blender;
 use support::program::World;
 use support::scene;
 use support::sshd::{Home, Sshd, user};
@@ -23,8 +24,8 @@ fn the_list_has_all_nodes_and_no_secrets() {
     let off = "(name: \"attic\", enabled: false, env: {\"TOKEN\": \"sesame\"})";
     std::fs::write(world.at("tilectl.ron"), format!("(nodes: [{off}, (name: \"local\")])")).unwrap();
     let listed = world.run(["nodes", "list"]).expect(0).stdout;
-    assert!(listed.contains("attic  ssh attic, CPU, sets TOKEN, disabled\n"), "{listed}");
-    assert!(listed.contains("local  this machine, CPU\n"), "{listed}");
+    assert!(listed.contains("attic  ssh attic, sets TOKEN, disabled\n"), "{listed}");
+    assert!(listed.contains("local  this machine\n"), "{listed}");
     // That all are disabled is a matter for those who render.
     std::fs::write(world.at("tilectl.ron"), format!("(nodes: [{off}])")).unwrap();
     let listed = world.run(["nodes", "list"]).expect(0).stdout;
@@ -85,6 +86,69 @@ fn a_key_with_a_passphrase_and_nobody_to_ask() {
     let (reason, remedy) = trouble(&health(&ended.expect(1).stdout)[0]);
     assert!(reason.contains(&format!("{} needs a passphrase", private.display())), "{reason}");
     assert!(remedy.contains("ssh-add"), "{remedy}");
+}
+
+#[test]
+fn without_any_key_one_is_to_be_made_first() {
+    let server = Sshd::start();
+    let home = Home::new();
+    home.write("known_hosts", &server.known_as("127.0.0.1"));
+    let world = World::with_home(home.path());
+    let place = format!("{}@127.0.0.1:{}", user(), server.port);
+    let (reason, remedy) =
+        trouble(&health(&world.run(["nodes", "check", "--json", &place]).expect(1).stdout)[0]);
+    assert!(reason.contains("there is no key"), "{reason}");
+    let (made, copied) = (remedy.find("ssh-keygen"), remedy.find("ssh-copy-id"));
+    assert!(made.is_some() && made < copied, "{remedy}");
+    let (_, public) = home.key("id_ed25519", "ed25519", "");
+    assert!(public.is_file());
+    let (_, remedy) = trouble(&health(&world.run(["nodes", "check", "--json", &place]).expect(1).stdout)[0]);
+    assert!(!remedy.contains("ssh-keygen") && remedy.contains("ssh-copy-id"), "{remedy}");
+}
+
+/// The nodes and what they render on: where the scene asks for the GPU, what is there is used, and said.
+#[test]
+fn a_scene_that_asks_for_the_gpu() {
+    let blender = Blender::of_the_tests();
+    let world = World::new();
+    let lines = "s = bpy.context.scene; s.render.engine = 'CYCLES'; s.cycles.device = 'GPU'";
+    blender.written(lines, &world.at("gpu.blend"));
+    let node = |more: &str| format!("local,blender={}{more}", blender.program.display());
+    let run = |scene: &str, more: &str| {
+        let words = [
+            "render",
+            scene,
+            "-f",
+            "1",
+            "--samples",
+            "1",
+            "--percentage",
+            "20",
+            "--fresh",
+            "--json",
+            "--node",
+        ];
+        world.run(words.iter().map(|w| (*w).to_owned()).chain([node(more)]))
+    };
+    let devices = |ended: &support::program::Ended| {
+        let used = ended.json().into_iter().filter(|e| e["event"] == "device");
+        used.map(|e| e["device"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let asked = run("gpu.blend", "").expect(0);
+    let used = devices(&asked);
+    assert_eq!(used.len(), 1, "{}", asked.stdout);
+    // A machine with a graphics card renders on it; one without says so once.
+    let said =
+        asked.stdout.matches("The scene asks for the GPU; local has no graphics card that works").count();
+    assert_eq!(said, usize::from(used[0] == "CPU"), "{}", asked.stdout);
+    let plain = scene("plain").display().to_string();
+    assert!(devices(&run(&plain, "").expect(0)).is_empty(), "nobody asks for it");
+    assert!(devices(&run("gpu.blend", ",device=CPU").expect(0)).is_empty(), "the user says what it is");
+    assert_eq!(devices(&run(&plain, ",device=auto").expect(0)), used);
+    if used[0] == "CPU" {
+        let ended = run(&plain, ",device=GPU").expect(1);
+        assert!(ended.stderr.contains("no graphics card that its Blender can use"), "{}", ended.stderr);
+    }
 }
 
 #[test]

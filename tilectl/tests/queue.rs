@@ -124,7 +124,7 @@ fn what_is_no_job_is_refused() {
     let plain = plain.to_str().unwrap();
     for (words, wrong) in [
         (&["add", "/no/such.blend", "--frame", "1"][..], "cannot read"),
-        (&["add", plain], "no flags of a render"),
+        (&["add", plain, "--frames"], "a value is required for '--frames"),
         (&["add", plain, "--frame", "1", "--nonsense"], "--nonsense"),
         (&["add", plain, "--frames", "9-1"], "names no frames"),
         (&["remove", "7"], "no job 7"),

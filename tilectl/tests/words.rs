@@ -90,7 +90,8 @@ fn common_mistakes_are_answered_with_what_to_do() {
     for (words, code) in [
         ("statsu still_0001.png.tiles", 2),
         ("render still.blend --fram 1", 2),
-        ("render still.blend", 2),
+        ("render still.blend --frame 1 -o still.png --format jpeg", 2),
+        ("render still.blend -f +1", 2),
         ("render missing.blend --frame 1", 2),
         ("render empty.blend --frame 1", 2),
         ("render text.blend --frame 1", 2),
@@ -109,8 +110,8 @@ fn common_mistakes_are_answered_with_what_to_do() {
         ("render still.blend --frame 1 --node locla", 2),
         ("render still.blend --frame 1 --format gif", 2),
         ("render --serve still.blend --frame 1", 2),
-        ("map still.blend -o heat.png", 2),
         ("map still.blend --frame 1", 2),
+        ("map still.blend -o heat.jpg", 2),
         ("status nowhere", 2),
         ("status still.blend --watch", 2),
         ("stitch nowhere -o out.png", 2),
@@ -149,10 +150,60 @@ fn manual_pages_and_completions_cover_every_command() {
         let header = format!(".TH {} 1", name.to_uppercase());
         assert!(page.replace('\\', "").contains(&header), "{page}");
     }
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(&world, &["completions", shell]).expect(0).stdout;
-        for word in ["render", "status", "watch", "serve", "style"] {
-            assert!(script.contains(word), "{shell} does not know `{word}`");
-        }
+        assert!(script.contains("tilectl"), "{shell}: {script}");
+    }
+}
+
+/// What bash makes of words on the command line when Tab is pressed behind the last one.
+fn completed(world: &World, words: &[&str]) -> Vec<String> {
+    let script = run(world, &["completions", "bash"]).expect(0).stdout;
+    let list = words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" ");
+    let asks = format!(
+        "{script}\nCOMP_WORDS=(tilectl {list}); COMP_CWORD={}; _tilectl; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.len()
+    );
+    let mut bash = world.command(["--version"]);
+    let program = std::path::PathBuf::from(bash.get_program());
+    let path =
+        format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", &asks]).current_dir(world.work()).env("HOME", world.home()).env("PATH", path);
+    let out = shell.output().expect("bash is there");
+    drop(bash.output());
+    String::from_utf8_lossy(&out.stdout).lines().filter(|l| !l.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn tab_completes_what_can_stand_there() {
+    let world = World::new();
+    for folder in ["still.png.tiles", "scenes", "scenes/old"] {
+        std::fs::create_dir_all(world.at(folder)).unwrap();
+    }
+    for file in ["still.blend", "notes.txt", "scenes/a b.blend", "still.png"] {
+        std::fs::write(world.at(file), "").unwrap();
+    }
+    std::fs::write(world.at("tilectl.ron"), "(nodes: [(name: \"attic\"), (name: \"desk\")])").unwrap();
+    let config = world.home().join(".ssh");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("config"), "Host cellar\n").unwrap();
+    for (words, found) in [
+        (&["sta"][..], &["status"][..]),
+        (&["status", ""], &["still.png.tiles/"]),
+        (&["status", "--wa"], &["--watch"]),
+        (&["render", ""], &["scenes/", "still.blend"]),
+        (&["render", "scenes/"], &["scenes/a b.blend", "scenes/old/"]),
+        (&["render", "still.blend", "--node", ""], &["attic", "desk", "cellar", "local"]),
+        (&["render", "--proof", "al"], &["always"]),
+        (&["nodes", "disable", ""], &["attic", "desk"]),
+        (&["nodes", "pause", "--job", ""], &["still.png.tiles/"]),
+        (&["nodes", "check", "attic", "c"], &["cellar"]),
+        (&["verify", "st"], &["still.png.tiles/"]),
+        (&["map", "scenes/a"], &["scenes/a b.blend"]),
+        (&["completions", "f"], &["fish"]),
+        (&["render", "still.blend", "--samples", ""], &[]),
+    ] {
+        assert_eq!(completed(&world, words), found, "{words:?}");
     }
 }

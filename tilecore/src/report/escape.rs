@@ -39,6 +39,11 @@ pub(super) fn percent(part: f64) -> String {
     if part.is_finite() { format!("{:.1} %", part * 100.0) } else { "unknown".into() }
 }
 
+/// A part of the frame: `89x216 at 10, 0`.
+pub(super) fn place(rect: crate::geometry::Rect) -> String {
+    format!("{}x{} at {}, {}", rect.width(), rect.height(), rect.x(), rect.y())
+}
+
 /// Seconds since 1970 as date and time of day, UTC.
 pub(super) fn date(at: f64) -> String {
     if !at.is_finite() || !(0.0..253_402_300_800.0).contains(&at) {

@@ -1,6 +1,6 @@
 // Renews the page: what has changed is exchanged, pictures only once they are decoded, and what was chosen stays.
 let version = "", silent = 0, shown = {};
-const STAGE = [".photo", "#heat", "#owners", "#legend", "#who"];
+const STAGE = [".photo", "#heat", "#owners", "#work", "#legend", "#who"];
 async function decoded(root) {
   await Promise.all([...root.querySelectorAll("img")].map((img) => img.decode().catch(() => {})));
 }

@@ -38,10 +38,27 @@ pub enum Outcome {
 pub struct Now {
     /// Part of the cost that is done, 0 to 1.
     pub done: f64,
-    /// Expected seconds to the end.
-    pub left_s: Option<f64>,
+    /// Expected seconds to the end, in words: one figure, or a range while little is known.
+    pub left: Option<String>,
     /// In words: what is done now, or what a person should do.
     pub words: String,
+    /// What every node does.
+    pub nodes: Vec<Busy>,
+}
+
+/// What a node does at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Busy {
+    /// Its name.
+    pub name: String,
+    /// What it does, in words.
+    pub words: String,
+    /// For how long it has had its tile in hand, seconds.
+    pub for_s: Option<f64>,
+    /// How much of that it has rendered, and not built the scene, seconds.
+    pub rendering_s: f64,
+    /// The part of the frame that it renders, where that is the picture's.
+    pub region: Option<Rect>,
 }
 
 /// Everything the page shows. Times on the time line are seconds since the job began; `pauses` are part of it.
@@ -137,6 +154,8 @@ pub enum SpanKind {
     Sync,
     /// Rendering a tile that is part of the picture.
     Tile,
+    /// Rendering a tile that is not finished yet.
+    Working,
     /// Rendering a tile that somebody else finished first, or that was given up.
     Spare,
     /// Rendering a tile that failed.
@@ -149,8 +168,16 @@ pub enum SpanKind {
 
 impl SpanKind {
     /// All kinds, in the order the legend has them.
-    pub const ALL: [Self; 7] =
-        [Self::Start, Self::Sync, Self::Tile, Self::Finish, Self::Spare, Self::Failed, Self::Away];
+    pub const ALL: [Self; 8] = [
+        Self::Start,
+        Self::Sync,
+        Self::Tile,
+        Self::Working,
+        Self::Finish,
+        Self::Spare,
+        Self::Failed,
+        Self::Away,
+    ];
 
     /// Its CSS class.
     fn class(self) -> &'static str {
@@ -158,6 +185,7 @@ impl SpanKind {
             Self::Start => "start",
             Self::Sync => "sync",
             Self::Tile => "tile",
+            Self::Working => "working",
             Self::Spare => "spare",
             Self::Failed => "failed",
             Self::Away => "away",
@@ -171,10 +199,38 @@ impl SpanKind {
             Self::Start => "start",
             Self::Sync => "sync",
             Self::Tile => "tiles",
+            Self::Working => "in work",
             Self::Spare => "not needed",
             Self::Failed => "failed",
             Self::Away => "away",
             Self::Finish => "finish",
         }
+    }
+}
+
+impl ReportData {
+    /// With what the nodes have in hand now on the time line: a node that renders its first tile is not idle.
+    pub fn with_work_in_hand(mut self) -> Self {
+        let Some(now) = &self.now else { return self };
+        let elapsed = self.elapsed_s;
+        for busy in &now.nodes {
+            let at = self.nodes.iter().position(|n| n.name == busy.name).unwrap_or_else(|| {
+                self.nodes.push(NodeReport { name: busy.name.clone(), ..NodeReport::default() });
+                self.nodes.len() - 1
+            });
+            let Some(for_s) = busy.for_s.filter(|s| s.is_finite() && *s >= 0.0) else { continue };
+            let spans = &mut self.nodes[at].spans;
+            let before = spans.last().map_or(0.0, |s| s.to_s);
+            let from = (elapsed - for_s).max(before);
+            let rendering = (elapsed - busy.rendering_s.clamp(0.0, for_s)).max(from);
+            let mut add = |kind, from_s: f64, to_s: f64| {
+                if to_s > from_s {
+                    spans.push(Span { kind, from_s, to_s, region: busy.region, note: None });
+                }
+            };
+            add(SpanKind::Sync, from, rendering);
+            add(SpanKind::Working, rendering, elapsed);
+        }
+        self
     }
 }

@@ -165,7 +165,7 @@ fn title(out: &mut String, data: &ReportData) {
     }
     if let Some(now) = &data.now {
         let done = if now.done.is_finite() { now.done.clamp(0.0, 1.0) * 100.0 } else { 0.0 };
-        let left = now.left_s.map_or_else(String::new, |s| format!(", {} to go", duration(s)));
+        let left = now.left.as_ref().map_or_else(String::new, |left| format!(", {} to go", Text(left)));
         let _ = write!(
             out,
             "<svg class=\"progress\" role=\"img\" aria-label=\"{done:.0} percent\"><rect class=\"idle\" width=\"100%\" height=\"100%\"/>\
@@ -184,12 +184,15 @@ fn cards(out: &mut String, data: &ReportData, account: &Account, map: Option<&He
     if let Some(speedup) = account.speedup.filter(|_| data.nodes.len() > 1 && data.outcome == Outcome::Done) {
         cards.push((format!("{speedup:.2}x"), "as fast as the fastest node alone"));
     }
-    if account.efficiency > 0.0 {
+    // Before the end it would be compared with work that is not done.
+    if account.efficiency > 0.0 && data.outcome != Outcome::Running {
         cards.push((percent(account.efficiency), "of the nodes&#39; capacity rendered"));
     }
-    cards.push((account.shares.iter().map(|s| s.count).sum::<usize>().to_string(), "tiles"));
+    let tiles = account.shares.iter().map(|s| s.count).sum::<usize>();
+    cards.push((tiles.to_string(), if tiles == 1 { "tile" } else { "tiles" }));
     cards.push((data.nodes.len().to_string(), if data.nodes.len() == 1 { "node" } else { "nodes" }));
-    if let Some(map) = map.filter(|m| m.coverage() < 0.9999) {
+    // While it runs, how far it is stands above, by what the parts cost.
+    if let Some(map) = map.filter(|m| m.coverage() < 0.9999 && data.now.is_none()) {
         cards.push((percent(map.coverage()), "of the frame finished"));
     }
     out.push_str("<div class=\"cards\">");
@@ -209,7 +212,14 @@ fn time(data: &ReportData, account: &Account) -> String {
         bars.push(("planned", "start", predicted));
     }
     bars.push(("actual", "tile", account.working_s));
-    bars.push(("ideal", "finish", account.ideal_s));
+    let running = data.outcome == Outcome::Running;
+    if running {
+        if let Some(bar) = bars.last_mut() {
+            bar.0 = "so far";
+        }
+    } else {
+        bars.push(("ideal", "finish", account.ideal_s));
+    }
     let longest = bars.iter().map(|b| b.2).fold(0.0, f64::max);
     if longest <= 0.0 {
         return String::new();
@@ -234,11 +244,18 @@ fn time(data: &ReportData, account: &Account) -> String {
         );
         at += part;
     }
-    let _ = write!(out, "</svg><span>{}</span></div><p class=\"key\">", percent(account.efficiency));
+    let efficiency = if running { String::new() } else { percent(account.efficiency) };
+    let _ = write!(out, "</svg><span>{efficiency}</span></div><p class=\"key\">");
     for (name, class, part) in &account.capacity {
         let _ = write!(out, "<span><i class=\"{class}\"></i>{name} {}</span>", percent(*part));
     }
-    out.push_str("</p><p class=\"small\">Ideal is the time had every node rendered at its rate from the first second to the last. Capacity is all nodes&#39; time, weighted by their rates.</p>");
+    out.push_str("</p><p class=\"small\">");
+    if !running {
+        out.push_str(
+            "Ideal is the time had every node rendered at its rate from the first second to the last. ",
+        );
+    }
+    out.push_str("Capacity is all nodes&#39; time, weighted by their rates.</p>");
     if !account.reasons.is_empty() && data.outcome != Outcome::Running {
         out.push_str("<ul class=\"reasons\">");
         for reason in &account.reasons {

@@ -8,7 +8,7 @@ use std::path::Path;
 use base64::Engine as _;
 
 use super::ReportData;
-use super::escape::Text;
+use super::escape::{Text, place};
 use crate::error::Result;
 use crate::heatmap::{Canvas, HeatMap, Palette, Scale, Style};
 use crate::text::duration;
@@ -47,7 +47,8 @@ pub(super) fn picture(data: &ReportData, map: Option<&HeatMap>) -> (String, Vec<
     let heat = map.and_then(|map| embed(Ok(map.draw(STYLE))));
     let mut out = String::new();
     let photo_says = if data.picture.is_some() { "The rendered picture" } else { "The picture so far" };
-    if photo.is_none() && heat.is_none() {
+    let in_work = in_work(data);
+    if photo.is_none() && heat.is_none() && in_work.is_empty() {
         return (out, problems);
     }
     let (width, height) = data.size.map_or((16, 9), |s| (s.width(), s.height()));
@@ -73,11 +74,12 @@ pub(super) fn picture(data: &ReportData, map: Option<&HeatMap>) -> (String, Vec<
             out.push_str("<div class=\"edge\" id=\"edge\"></div>");
         }
     }
+    out.push_str(&in_work);
     out.push_str("</div>");
     if heat.is_some() {
         out.push_str("<div class=\"controls\">");
         if photo.is_some() {
-            out.push_str("<label class=\"slide\">picture <input id=\"slider\" type=\"range\" min=\"0\" max=\"100\" value=\"50\" aria-label=\"How much of the heat map covers the picture\"> map</label>");
+            out.push_str("<label class=\"slide\">picture <input id=\"slider\" type=\"range\" min=\"0\" max=\"100\" value=\"0\" aria-label=\"How much of the heat map covers the picture\"> map</label>");
         }
         out.push_str("<fieldset><label><input type=\"radio\" name=\"map\" value=\"heat\" checked> cost</label><label><input type=\"radio\" name=\"map\" value=\"owners\"> nodes</label></fieldset></div>");
     }
@@ -107,17 +109,42 @@ fn owners(data: &ReportData) -> String {
         let r = block.rect;
         let _ = write!(
             out,
-            "<rect class=\"n{node}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{r} on {}, {}</title></rect>",
+            "<rect class=\"n{node}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{} on {}, {}</title></rect>",
             r.x(),
             r.y(),
             r.width(),
             r.height(),
+            place(r),
             Text(&block.node),
             duration(block.seconds),
         );
     }
     out.push_str("</svg>");
     out
+}
+
+/// What is being rendered now, as frames round its parts.
+fn in_work(data: &ReportData) -> String {
+    let (Some(frame), Some(now)) = (data.size, &data.now) else { return String::new() };
+    let mut out = String::new();
+    for (busy, r) in now.nodes.iter().filter_map(|b| Some((b, b.region?))) {
+        let node = data.nodes.iter().position(|n| n.name == busy.name).unwrap_or(0) % NODE_COLORS;
+        let _ = write!(
+            out,
+            "<rect class=\"n{node}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}: {}</title></rect>",
+            r.x(),
+            r.y(),
+            r.width(),
+            r.height(),
+            Text(&busy.name),
+            Text(&busy.words),
+        );
+    }
+    if out.is_empty() {
+        return out;
+    }
+    let (w, h) = (frame.width(), frame.height());
+    format!("<svg id=\"work\" viewBox=\"0 0 {w} {h}\" preserveAspectRatio=\"none\">{out}</svg>")
 }
 
 fn legend(map: &HeatMap) -> String {

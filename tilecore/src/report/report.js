@@ -18,6 +18,13 @@ function choose() {
   by("who").hidden = !nodes;
   by("owners").toggleAttribute("hidden", !nodes);
 }
+// Who chooses a map wants to see it.
+function reveal() {
+  const slider = by("slider");
+  if (slider && slider.value === "0") slider.value = "100";
+  choose();
+  slide();
+}
 const staged = (event) => event.target instanceof Element && event.target.closest("#stage");
 function follow(event) {
   const stage = staged(event), slider = by("slider");
@@ -28,7 +35,7 @@ function follow(event) {
   slide();
 }
 document.addEventListener("input", (event) => { if (event.target.id === "slider") slide(); });
-document.addEventListener("change", (event) => { if (event.target.name === "map") choose(); });
+document.addEventListener("change", (event) => { if (event.target.name === "map") reveal(); });
 document.addEventListener("pointerdown", follow);
 document.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
 document.addEventListener("dragstart", (event) => { if (staged(event)) event.preventDefault(); });

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::account::number;
-use super::escape::Text;
+use super::escape::{Text, place};
 use super::{NodeReport, ReportData, Span, SpanKind};
 use crate::text::duration;
 
@@ -40,7 +40,8 @@ pub(super) fn timeline(data: &ReportData) -> String {
         }
         out.push_str("</svg></div>");
     }
-    if let Some((from, to)) = data.closing {
+    // What takes no time leaves nothing to be seen.
+    if let Some((from, to)) = data.closing.filter(|(from, to)| to - from > elapsed / 400.0) {
         out.push_str("<div class=\"row\"><div class=\"name\">this machine</div><svg class=\"bars\" role=\"img\" aria-label=\"stitching\"><rect class=\"idle\" x=\"0\" y=\"0\" width=\"100%\" height=\"100%\"/>");
         let text = format!("stitching, {}", duration(number(to) - number(from)));
         bar(&mut out, "finish", number(from), number(to), elapsed, &text);
@@ -63,7 +64,8 @@ pub(super) fn timeline(data: &ReportData) -> String {
 /// For those who hear the page.
 fn summary(node: &NodeReport, elapsed: f64) -> String {
     let tiles = node.spans.iter().filter(|s| s.kind == SpanKind::Tile).count();
-    format!("{}: {tiles} tiles in {}", node.name, duration(elapsed))
+    let what = if tiles == 1 { "tile" } else { "tiles" };
+    format!("{}: {tiles} {what} in {}", node.name, duration(elapsed))
 }
 
 fn title(span: &Span) -> String {
@@ -72,7 +74,7 @@ fn title(span: &Span) -> String {
         "tile".clone_into(&mut text);
     }
     if let Some(region) = span.region {
-        let _ = write!(text, " {region}");
+        let _ = write!(text, " {}", place(region));
     }
     let _ = write!(text, ", {}", duration(number(span.to_s) - number(span.from_s)));
     if let Some(note) = &span.note {

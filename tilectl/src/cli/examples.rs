@@ -7,11 +7,12 @@ pub(super) const TOP: &str = "Examples:
   tilectl COMMAND --help                                  more about each";
 
 pub(super) const RENDER: &str = "Examples:
-  tilectl render still.blend --frame 1
+  tilectl render still.blend -f 1
   tilectl render still.blend --frame 1 --node local --node me@server -o still.png
   tilectl render still.blend --frame 1 --node local,threads=4 --resolution 14000x9000
   tilectl render still.blend --frame 1 --serve                 watch it in a browser
   tilectl render film.blend --frames 1-250 -o 'out/shot_####.png'
+  tilectl render film.blend -s 10 -e 50 -a                     as in Blender
   tilectl render shop.blend --frame 1 --cameras all -o '{camera}.png'
 
 A render that was stopped or killed goes on where it was: run the same command again.
@@ -73,7 +74,8 @@ pub(super) const NODES: &str = "Examples:
 
 pub(super) const CHECK: &str = "Examples:
   tilectl nodes check                       all configured nodes, or this machine
-  tilectl nodes check attic me@server       these";
+  tilectl nodes check attic me@server       these
+  tilectl nodes check -v                    with login, build, clock and cache";
 
 pub(super) const LIST: &str = "Examples:
   tilectl nodes list
@@ -163,4 +165,5 @@ pub(super) const QUEUE_PRIORITY: &str = "Examples:
   tilectl queue priority 3 9";
 
 pub(super) const QUEUE_REMOVE: &str = "Examples:
-  tilectl queue remove 3";
+  tilectl queue remove 3
+  tilectl queue remove --done";

@@ -61,6 +61,9 @@ pub(crate) struct NodesQuery {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Say more of every node: login, build, clock, cache
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) nodes: Nodes,
 }

@@ -34,9 +34,9 @@ pub(crate) enum QueueCommand {
     /// Give a job another priority: higher ones come first
     #[command(after_help = examples::QUEUE_PRIORITY)]
     Priority(QueuePriority),
-    /// Take a job out of the queue
+    /// Take a job, or all that are done, out of the queue
     #[command(after_help = examples::QUEUE_REMOVE)]
-    Remove(QueueJob),
+    Remove(QueueRemove),
 }
 
 #[derive(Debug, Args)]
@@ -87,4 +87,16 @@ pub(crate) struct QueuePriority {
     /// Its priority
     #[arg(value_name = "P", allow_negative_numbers = true)]
     pub(crate) priority: i32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueRemove {
+    #[command(flatten)]
+    pub(crate) at: QueueDir,
+    /// Number of the job
+    #[arg(value_name = "N", required_unless_present = "done")]
+    pub(crate) id: Option<u64>,
+    /// All jobs that are done; a week after their end they go by themselves
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) done: bool,
 }

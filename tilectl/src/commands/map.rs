@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use tilecore::analysis;
 use tilecore::cost::Tiling;
+use tilecore::frames::Frames;
 use tilecore::geometry::{MAX_SIDE, Rect};
 use tilecore::heatmap::{HeatMap, Palette, Scale, Style};
 use tilecore::job::{Cameras, Request};
@@ -13,7 +14,7 @@ use tilecore::state::{History, WorkDirLayout};
 use tilecore::{Error, Result};
 
 use crate::farm::Farm;
-use crate::{cli, show};
+use crate::{cli, show, target};
 
 /// Samples of a quick map.
 const QUICK: u32 = 4;
@@ -26,6 +27,12 @@ pub(crate) fn run(args: &cli::Map) -> Result<ExitCode> {
     let job = [args.file.clone(), PathBuf::from(format!("{}.tiles", args.file.display()))]
         .into_iter()
         .find(|d| WorkDirLayout::new(d).state().is_file());
+    let output = args.output.as_deref().map(target::png).transpose()?;
+    args.csv.as_deref().map(target::writable).transpose()?;
+    if job.is_none() && args.overlay {
+        return Err(Error::input("there is no finished picture to lay the map over: this one would be rendered for its times alone")
+            .remedy("Render with --keep and name its picture or work directory, or leave --overlay out."));
+    }
     let (map, picture) = match job {
         Some(dir) => {
             let history = History::read(&WorkDirLayout::new(dir).state())?;
@@ -43,7 +50,7 @@ pub(crate) fn run(args: &cli::Map) -> Result<ExitCode> {
     if args.output_style.json {
         println!("{}", map.json()?);
     }
-    if let Some(out) = &args.output {
+    if let Some(out) = &output {
         let overlay = args.overlay.then(|| {
             picture.ok_or_else(|| {
                 Error::input("there is no finished picture to lay the map over")
@@ -72,9 +79,6 @@ pub(crate) fn draw(map: &HeatMap, out: &Path, style: &str, log: bool, over: Opti
 
 /// Renders the blocks of a frame for their times alone.
 fn render_map(args: &cli::Map) -> Result<HeatMap> {
-    let frame = args.frame.ok_or_else(|| {
-        Error::input("which frame of the scene is to be mapped is not said").remedy("Add --frame N.")
-    })?;
     let farm = Farm::new(&args.nodes, Some(&args.file), args.threads)?;
     let defaults = &farm.config.defaults;
     let samples = if args.quick { Some(QUICK) } else { args.samples.or(defaults.samples) };
@@ -86,7 +90,8 @@ fn render_map(args: &cli::Map) -> Result<HeatMap> {
         percentage: args.percentage,
         tiling,
         allow_missing: true,
-        ..Request::new(&args.file, frame)
+        frames: args.frame.map_or(Frames::Current, Frames::one),
+        ..Request::new(&args.file, 1)
     };
     let scratch = tempfile::tempdir().map_err(|e| {
         Error::render(format!("cannot make a temporary directory: {}", tilecore::error::reason(&e)))
@@ -101,7 +106,7 @@ fn render_map(args: &cli::Map) -> Result<HeatMap> {
     };
     let cancel = Cancel::new();
     crate::signals::stop(&cancel)?;
-    let mut show = show::new(&cli::OutputStyle { json: false, ..args.output_style });
+    let mut show = show::alone(&cli::OutputStyle { json: false, ..args.output_style });
     let outcome = render::run(&request, &farm.nodes()?, &options, &cancel, &mut |event| show.event(&event));
     show.end();
     outcome?;

@@ -19,11 +19,10 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use tilecore::Result;
 use tilecore::stitch::Compression;
 
-use crate::cli::{Cli, Command};
+use crate::cli::Command;
 
 /// Carries out the command.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
@@ -42,10 +41,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Nodes(command) => nodes::run(&command),
         Command::Extension(command) => extension::run(&command),
         Command::Clean(args) => clean::run(&args),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "tilectl", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions { shell } => crate::completion::script(shell),
         Command::Man { dir } => man::run(dir.as_deref()),
     }
 }

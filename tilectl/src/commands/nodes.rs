@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tilecore::check::{self, Health};
 use tilecore::config::{self, Change, Config};
-use tilecore::node::{NodeSpec, Place};
+use tilecore::node::{Device, NodeSpec, Place};
 use tilecore::render::Cancel;
 use tilecore::state::Errand;
 use tilecore::text::duration;
@@ -17,6 +17,10 @@ use crate::farm::Farm;
 use crate::fault::sentence;
 use crate::show::bytes;
 
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+/// Those of the table that do not hang on names, with the gaps between all.
+const FIXED: usize = 6 + 5 + 7 + 7 + 6 + 2 * 7;
 /// A render looks for errands several times a second.
 const TAKEN: Duration = Duration::from_secs(10);
 
@@ -51,7 +55,6 @@ pub(crate) fn run(command: &cli::NodesCommand) -> Result<ExitCode> {
 fn check(args: &cli::NodesQuery) -> Result<ExitCode> {
     let farm = Farm::new(&args.asked(), None, None)?;
     let nodes = farm.nodes()?;
-    let width = farm.specs.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
     let cancel = Cancel::new();
     crate::signals::stop(&cancel)?;
     let all = check::check(&nodes, &|| !cancel.drains());
@@ -60,10 +63,8 @@ fn check(args: &cli::NodesQuery) -> Result<ExitCode> {
     }
     if args.json {
         println!("{}", crate::say::json(&all));
-    } else {
-        for health in &all {
-            println!("{}", line(health, width));
-        }
+    } else if !all.is_empty() {
+        print!("{}", crate::say::shown(&table(&all, args.verbose)));
     }
     if all.is_empty() {
         return Err(Error::input("no node takes part")
@@ -85,6 +86,22 @@ fn change(named: Option<&Path>, change: &Change) -> Result<ExitCode> {
 
 /// Leaves an errand for the render and waits until it was taken.
 fn leave(job: &Path, errand: &Errand) -> Result<ExitCode> {
+    let account = crate::now::read(job);
+    let meant = match errand {
+        Errand::Remove(name) => Some(name),
+        Errand::Pause(name) | Errand::Resume(name) => name.as_ref(),
+        _ => None,
+    };
+    if let (Some(name), Some(account)) = (meant, &account) {
+        // The slots of a node have a number behind its name.
+        let is_it = |slot: &str| slot == name || slot.rsplit_once('#').is_some_and(|(node, _)| node == name);
+        let there: Vec<&str> =
+            account.nodes.iter().filter(|n| n.state != "out").map(|n| n.name.as_str()).collect();
+        if !there.iter().any(|slot| is_it(slot)) {
+            return Err(Error::input(format!("no node called {name} takes part in {}", job.display()))
+                .remedy(format!("These do: {}.", there.join(", "))));
+        }
+    }
     let file = errand.leave(job)?;
     let until = Instant::now() + TAKEN;
     while file.exists() {
@@ -95,68 +112,102 @@ fn leave(job: &Path, errand: &Errand) -> Result<ExitCode> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    let all = || "all nodes".to_owned();
+    match errand {
+        Errand::Pause(name) => eprintln!(
+            "tilectl: {}: paused, once the tiles that are begun are finished. `tilectl nodes resume` goes on.",
+            name.clone().unwrap_or_else(all)
+        ),
+        Errand::Resume(name) => eprintln!("tilectl: {}: going on.", name.clone().unwrap_or_else(all)),
+        Errand::Remove(name) => eprintln!("tilectl: {name} leaves once its tile is finished."),
+        Errand::Add(text) => eprintln!("tilectl: {text} joins."),
+        _ => {}
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// One node on one line; what is wrong and what to do on the lines below.
-fn line(health: &Health, width: usize) -> String {
-    let name = format!("{:width$}", health.node);
-    let mut text = if health.blender.is_some() {
-        format!("{name}  {}  {}", if health.usable { "ok    " } else { "FAILED" }, facts(health))
-    } else {
-        format!("{name}  FAILED  after {}", duration(health.seconds))
-    };
-    let indent = format!("\n{:width$}  ", "");
-    if let Some(trouble) = &health.trouble {
-        text += &format!("{indent}{}", sentence(&trouble.reason));
-        if let Some(remedy) = &trouble.remedy {
-            text += &format!("{indent}{}", sentence(remedy));
-        }
-        let log: Vec<&str> = trouble.log.iter().flat_map(|log| log.lines()).collect();
-        for line in &log[log.len().saturating_sub(10)..] {
-            text += &format!("{indent}| {line}");
-        }
-    }
-    for note in &health.notes {
-        text += &format!("{indent}note: {}", sentence(note));
+/// The nodes as a table of 80 columns; what is wrong and what to do stands below a node's line.
+fn table(all: &[Health], verbose: bool) -> String {
+    let name = all.iter().map(|h| h.node.chars().count()).max().unwrap_or(0).max(4);
+    let blender = all.iter().filter_map(|h| h.blender.as_ref()).map(|b| b.chars().count());
+    let blender = blender.max().unwrap_or(0).max(7);
+    // What the other columns leave.
+    let device = COLUMNS.saturating_sub(name + blender + FIXED).max(8);
+    let mut text = format!(
+        "{:name$}  STATE   {:blender$}  {:device$}  {:>5}  {:>7}  {:>7}  {:>6}\n",
+        "NODE", "BLENDER", "DEVICE", "CORES", "MEMORY", "DISK", "UP IN"
+    );
+    for health in all {
+        let known = health.blender.is_some();
+        let amount = |n: Option<u64>| n.map(bytes).unwrap_or_default();
+        let line = format!(
+            "{:name$}  {:6}  {:blender$}  {:device$}  {:>5}  {:>7}  {:>7}  {:>6}",
+            health.node,
+            if health.usable { "ok" } else { "FAILED" },
+            health.blender.as_deref().unwrap_or_default(),
+            if known { cut(&renders_on(health), device) } else { String::new() },
+            health.cores.map(|n| n.to_string()).unwrap_or_default(),
+            amount(health.memory),
+            amount(health.free),
+            duration(health.seconds),
+        );
+        text += line.trim_end();
+        text += &below(health, verbose);
+        text.push('\n');
     }
     text
 }
 
-/// What is known of a node that was reached.
-fn facts(health: &Health) -> String {
-    let mut facts = vec![format!("up in {}", duration(health.seconds))];
-    if let Some(login) = &health.login {
-        facts.push(format!("login with {login}"));
+/// As much of a text as fits.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
     }
-    if let (Some(blender), Some(hash)) = (&health.blender, &health.hash) {
-        facts.push(format!("Blender {blender} ({hash})"));
-    }
-    if health.denoiser == Some(false) {
-        facts.push("no denoiser".to_owned());
-    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// What a node renders on.
+fn renders_on(health: &Health) -> String {
     let chosen = health.devices.get(&health.device).map_or(&[][..], Vec::as_slice);
-    let named = match chosen {
+    match chosen {
         [name] if *name != health.device => format!("{} ({name})", health.device),
         [_, _, ..] => format!("{} ({} devices)", health.device, chosen.len()),
         _ => health.device.clone(),
-    };
+    }
+}
+
+/// What stands below a node's line.
+fn below(health: &Health, verbose: bool) -> String {
+    let mut lines = Vec::new();
+    if let Some(trouble) = &health.trouble {
+        lines.push(sentence(&trouble.reason));
+        lines.extend(trouble.remedy.as_deref().map(sentence));
+        let log: Vec<&str> = trouble.log.iter().flat_map(|log| log.lines()).collect();
+        lines.extend(log[log.len().saturating_sub(10)..].iter().map(|line| format!("| {line}")));
+    }
+    if health.denoiser == Some(false) {
+        lines.push("note: this build has no denoiser.".to_owned());
+    }
     let others: Vec<&str> =
-        health.devices.keys().map(String::as_str).filter(|k| *k != health.device).collect();
-    let others = if others.is_empty() { String::new() } else { format!(", also has {}", others.join(", ")) };
-    facts.push(format!("{named}{others}"));
-    facts.extend(health.cores.map(|n| if n == 1 { "1 core".into() } else { format!("{n} cores") }));
-    facts.extend(health.memory.map(|n| format!("{} memory free", bytes(n))));
-    facts.extend(health.free.map(|n| format!("{} disk free", bytes(n))));
-    facts.extend(health.clock.map(|c| {
-        if c.ahead.abs() <= c.within + 0.5 {
-            "clock right".to_owned()
-        } else {
-            format!("clock {:+.1} s", c.ahead)
-        }
-    }));
-    facts.extend(health.cached.map(|n| format!("{} cached", bytes(n))));
-    facts.join(", ")
+        health.devices.keys().map(String::as_str).filter(|k| *k != health.device && *k != "CPU").collect();
+    if let Some(first) = others.first() {
+        lines.push(format!("note: also has {}; device={first} renders on that.", others.join(", ")));
+    }
+    lines.extend(health.notes.iter().map(|note| format!("note: {}", sentence(note))));
+    if verbose {
+        lines.extend(health.login.as_ref().map(|login| format!("login with {login}")));
+        lines.extend(health.program.as_ref().map(|program| format!("Blender is {program}")));
+        lines.extend(health.hash.as_ref().map(|hash| format!("build {hash}")));
+        lines.extend(health.cached.map(|n| format!("{} cached", bytes(n))));
+        lines.extend(health.clock.map(|c| {
+            if c.ahead.abs() <= c.within + 0.5 {
+                "clock right".to_owned()
+            } else {
+                format!("clock {:+.1} s", c.ahead)
+            }
+        }));
+    }
+    lines.iter().map(|line| format!("\n  {line}")).collect()
 }
 
 /// The nodes as they are known here; nothing is connected.
@@ -192,7 +243,8 @@ fn described(spec: &NodeSpec) -> String {
         Place::Ssh(address) => format!("ssh {address}"),
         Place::Command(argv) => format!("command {}", argv.join(" ")),
     }];
-    words.push(spec.device.as_str().to_owned());
+    // Without a wish the scene decides.
+    words.extend((spec.device != Device::Scene).then(|| spec.device.as_str().to_owned()));
     words.extend(spec.threads.map(|n| format!("{n} threads")));
     words.extend((spec.slots > 1).then(|| format!("{} slots", spec.slots)));
     words.extend(spec.blender.as_ref().map(|b| format!("Blender at {b}")));
@@ -209,7 +261,7 @@ mod tests {
     use tilecore::check::{Clock, Trouble};
 
     #[test]
-    fn a_node_is_a_line_and_its_trouble_has_a_remedy() {
+    fn nodes_are_a_table_of_80_columns_and_trouble_has_a_remedy() {
         let mut health = Health {
             node: "a".into(),
             usable: true,
@@ -226,12 +278,7 @@ mod tests {
             clock: Some(Clock { ahead: 0.01, within: 0.02 }),
             ..Health::default()
         };
-        assert_eq!(
-            line(&health, 3),
-            "a    ok      up in 1.8 s, login with key ~/.ssh/id_ed25519, Blender 4.2.0 (a51f), OPTIX (RTX 9), also has \
-             CPU, 16 cores, 17 GB memory free, 64 GB disk free, clock right, 0 B cached"
-        );
-        health = Health {
+        let off = Health {
             node: "b".into(),
             seconds: 5.0,
             trouble: Some(Trouble {
@@ -241,6 +288,24 @@ mod tests {
             }),
             ..Health::default()
         };
-        assert_eq!(line(&health, 3), "b    FAILED  after 5.0 s\n     it is off.\n     Switch it on.");
+        health.denoiser = Some(false);
+        let text = table(&[health.clone(), off.clone()], false);
+        assert_eq!(
+            text,
+            "NODE  STATE   BLENDER  DEVICE                    CORES   MEMORY     DISK   UP IN\n\
+             a     ok      4.2.0    OPTIX (RTX 9)                16    17 GB    64 GB   1.8 s\n  \
+             note: this build has no denoiser.\n\
+             b     FAILED                                                               5.0 s\n  \
+             it is off.\n  Switch it on.\n"
+        );
+        health.node = "me@a-very-long-name.example.com".into();
+        health.devices.insert("OPTIX".into(), vec!["RTX 6000 of some generation".into()]);
+        health.device = "CPU".into();
+        let text = table(&[health, off], true);
+        assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+        assert!(
+            text.contains("note: also has OPTIX; device=OPTIX") && text.contains("clock right"),
+            "{text}"
+        );
     }
 }

@@ -11,13 +11,14 @@ use tilecore::render::{self, Cancel, Names, Options};
 use tilecore::{Error, Result};
 
 use crate::farm::Farm;
-use crate::{cli, show};
+use crate::{cli, show, target};
 
 pub(crate) fn run(args: &cli::Plan) -> Result<ExitCode> {
+    let output = args.output.as_deref().map(target::png).transpose()?;
     let farm = Farm::new(&args.nodes, Some(&args.scene.file), args.threads)?;
     let request = super::render::request(&args.scene, &args.tiling, &farm.config.defaults)?;
     let plan = measured(&request, &farm, &args.output_style, false)?;
-    if let Some(path) = &args.output {
+    if let Some(path) = &output {
         draw(&plan, path)?;
     }
     if args.output_style.json {
@@ -67,7 +68,7 @@ pub(crate) fn measured(
     let cancel = Cancel::new();
     crate::signals::stop(&cancel)?;
     let mut show =
-        show::new(&cli::OutputStyle { json: false, quiet: style.quiet || style.json, verbose: false });
+        show::alone(&cli::OutputStyle { json: false, quiet: style.quiet || style.json, verbose: false });
     let plan = render::plan(request, &farm.nodes()?, &options, &cancel, &mut |event| show.event(&event));
     show.end();
     plan

@@ -53,7 +53,7 @@ pub(super) fn prove(
         proofs: tilecore::proof::Cache::default_path(),
         ..Options::new(scratch.path().join("picture.png"))
     };
-    let mut show = show::new(&cli::OutputStyle { json: false, quiet: style.quiet || style.json, ..*style });
+    let mut show = show::alone(&cli::OutputStyle { json: false, quiet: style.quiet || style.json, ..*style });
     let verdict = render::prove(request, &farm.nodes()?, &options, cancel, &mut |event| show.event(&event));
     show.end();
     verdict

@@ -7,6 +7,7 @@ use clap::Parser;
 use tilecore::queue::{Job, Queue, Stage};
 use tilecore::{Error, Result};
 
+use super::render;
 use crate::cli::{self, Cli, Command, QueueCommand};
 use crate::runner;
 
@@ -25,9 +26,14 @@ pub(crate) fn run(command: &QueueCommand) -> Result<ExitCode> {
         QueueCommand::Priority(args) => {
             open(&args.job.at)?.set(args.job.id, |j| j.priority = args.priority)?;
         }
-        QueueCommand::Remove(args) => {
-            open(&args.at)?.remove(args.id)?;
-        }
+        QueueCommand::Remove(args) => match args.id {
+            Some(id) => drop(open(&args.at)?.remove(id)?),
+            None => match open(&args.at)?.remove_done()? {
+                0 => eprintln!("tilectl: no job is done."),
+                1 => eprintln!("tilectl: 1 job is taken out."),
+                n => eprintln!("tilectl: {n} jobs are taken out."),
+            },
+        },
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -52,11 +58,9 @@ fn add(args: &cli::QueueAdd) -> Result<()> {
 
 /// Whether the words make a job, as far as that can be said before it is rendered.
 pub(crate) fn check(job: &Job) -> Result<()> {
-    let render = parsed(job)?;
-    tilecore::job::Request::new(job.dir.join(&render.scene.file), 0).check()?;
-    if let Some(frames) = &render.scene.frames {
-        frames.parse::<tilecore::frames::Frames>()?;
-    }
+    let typed = parsed(job)?;
+    tilecore::job::Request::new(job.dir.join(&typed.scene.file), 0).check()?;
+    render::request(&typed.scene, &typed.tiling, &tilecore::config::Defaults::default())?;
     Ok(())
 }
 
@@ -68,11 +72,11 @@ pub(crate) fn parsed(job: &Job) -> Result<Box<cli::Render>> {
         Ok(_) => Err(Error::input("only renders can wait in the queue")
             .remedy("Add what would follow `tilectl render`.")),
         Err(e) => {
+            // What is missing or wrong stands on the lines that follow the first one.
             let text = e.to_string();
-            let first =
-                text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
-            let first = tilecore::text::printable(first, 300);
-            Err(Error::input(format!("these are no flags of a render: {first}"))
+            let what: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let what = tilecore::text::printable(what.join(" ").trim_start_matches("error: "), 300);
+            Err(Error::input(format!("these are no flags of a render: {what}"))
                 .remedy("Add what would follow `tilectl render`; its --help lists the flags."))
         }
     }
@@ -85,6 +89,9 @@ fn list(args: &cli::QueueList) -> Result<()> {
             jobs.iter().map(|j| serde_json::json!({"state": state(j, running), "job": j})).collect();
         println!("{}", crate::say::json(&all));
         return Ok(());
+    }
+    if jobs.is_empty() {
+        eprintln!("tilectl: the queue is empty.");
     }
     for job in &jobs {
         let words = tilecore::text::printable(&job.words.join(" "), 300);

@@ -1,19 +1,22 @@
 //! `tilectl render`: frames on all nodes.
 
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
-use tilecore::Result;
 use tilecore::config::Defaults;
 use tilecore::cost::Tiling;
-use tilecore::formats::TileFormat;
+use tilecore::events::Event;
+use tilecore::formats::{Format, TileFormat};
 use tilecore::frames::Frames;
 use tilecore::job::{Cameras, Request};
 use tilecore::render::{self, Cancel, Options, Outcome, Roster};
+use tilecore::{Error, Result};
 
 use crate::farm::Farm;
 use crate::members::Members;
+use crate::now::{self, Kept, Now};
 use crate::serve::Server;
-use crate::target::Target;
+use crate::target::{self, Target};
 use crate::{cli, show};
 
 pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
@@ -22,7 +25,7 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     if args.attached {
         crate::signals::stop_with_input(&cancel)?;
     }
-    let outcome = go(args, &args.output_style, &cancel)?;
+    let outcome = go(args, &args.output_style, &cancel, Asks::Person)?;
     if !args.output_style.json {
         for picture in &outcome.pictures {
             println!("{}", picture.display());
@@ -31,8 +34,22 @@ pub(crate) fn run(args: &cli::Render) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Who may have a render stop: what is said of it is meant for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Somebody at the terminal.
+    Person,
+    /// The queue, which says why by itself.
+    Queue,
+}
+
 /// Renders until it is done or told to stop.
-pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) -> Result<Outcome> {
+pub(crate) fn go(
+    args: &cli::Render,
+    style: &cli::OutputStyle,
+    cancel: &Cancel,
+    asks: Asks,
+) -> Result<Outcome> {
     Request::new(&args.scene.file, 0).check()?;
     let farm = Farm::new(&args.nodes, Some(&args.scene.file), args.threads)?;
     let defaults = &farm.config.defaults;
@@ -43,7 +60,15 @@ pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) 
         passes: args.passes,
         ..request(&args.scene, &args.tiling, defaults)?
     };
-    let target = Target::new(&request, args.output.as_deref(), args.scene.frames.is_some())?;
+    let format = args.format.as_deref().map(str::parse::<Format>).transpose()?;
+    let range = !matches!(&request.frames, Frames::Current) && !is_one_frame(&args.scene);
+    let target = Target::new(&request, args.output.as_deref(), range)?;
+    target::agree(args.output.as_deref(), format, "--format")?;
+    target::agree(args.output.as_deref(), args.passes.then_some(Format::OpenExrMultilayer), "--passes")?;
+    if !request.is_one() && (args.map.is_some() || args.report.is_some() || args.serve.is_some()) {
+        return Err(Error::input("maps, reports and the live page are of one picture, and this job has several")
+            .remedy("Leave --map, --report and --serve out (tilectl status --watch follows any job), or render one frame by itself with them."));
+    }
     let options = Options {
         named_by_format: args.output.is_none(),
         output: target.output,
@@ -56,8 +81,8 @@ pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) 
             Some(level) => super::compression(level),
             None => defaults.compression.unwrap_or_default(),
         },
-        map: args.map.clone(),
-        report: args.report.clone(),
+        map: args.map.as_deref().map(target::png).transpose()?,
+        report: args.report.as_deref().map(target::writable).transpose()?,
         preview: args.serve.is_some(),
         measure: false,
         bench: tilecore::bench::Cache::default_path(),
@@ -66,7 +91,7 @@ pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) 
         roster: Roster::new(),
         proof: args.proof.parse()?,
         proofs: tilecore::proof::Cache::default_path(),
-        format: args.format.as_deref().map(str::parse).transpose()?,
+        format,
         ..Options::new("")
     };
     let nodes = farm.nodes()?;
@@ -77,19 +102,31 @@ pub(crate) fn go(args: &cli::Render, style: &cli::OutputStyle, cancel: &Cancel) 
         Some(address) => Some(Server::start(address, &request, &options.work_dir)?.announced(style.json)),
         None => None,
     };
-    let mut show = show::new(style);
+    let now = server.as_ref().map_or_else(|| Arc::new(Mutex::new(Now::new())), |s| Arc::clone(s.now()));
+    let kept = Kept::begin(&now, &options.work_dir);
+    let mut show = show::new(style, &now);
     let outcome = render::run(&request, &nodes, &options, cancel, &mut |event| {
-        show.event(&event);
+        let event = now::lock(&now).event(&event);
+        let said = asks == Asks::Queue && !style.json && matches!(event, Event::Draining);
+        if !said {
+            show.event(&event);
+        }
         if let Some(server) = &server {
             server.event(&event);
         }
     });
     show.end();
+    drop(kept);
     drop(members);
     if let Some(server) = server {
         server.end(outcome.as_ref().err());
     }
     outcome
+}
+
+/// Whether one frame was named as one, not as a range that may have but one.
+fn is_one_frame(scene: &cli::Scene) -> bool {
+    scene.frames.is_none() && matches!(&scene.frame, Some(Frames::These(frames)) if frames.len() == 1)
 }
 
 /// From what was typed, and what is configured where nothing was typed, to what the library takes.
@@ -106,9 +143,14 @@ pub(crate) fn request(scene: &cli::Scene, tiles: &cli::Tiling, defaults: &Defaul
         None => defaults.tile_format,
     };
     let flag = |typed: bool, configured: Option<bool>| typed || configured == Some(true);
-    let (frame, frames) = match (&scene.frames, scene.frame) {
-        (Some(frames), _) => (0, frames.parse()?),
-        (None, frame) => (frame.unwrap_or(1), Frames::one(frame.unwrap_or(1))),
+    let frames = match (&scene.frames, &scene.frame) {
+        (Some(frames), _) => frames.parse()?,
+        (None, Some(frame)) => frame.clone(),
+        (None, None) if scene.start.is_some() || scene.end.is_some() || scene.jump.is_some() => {
+            Frames::Part { first: scene.start, last: scene.end, step: scene.jump }
+        }
+        (None, None) if scene.animation => Frames::All,
+        (None, None) => Frames::Current,
     };
     let mut scenes: Vec<String> = Vec::new();
     for name in &scene.scenes {
@@ -135,6 +177,7 @@ pub(crate) fn request(scene: &cli::Scene, tiles: &cli::Tiling, defaults: &Defaul
         allow_missing: flag(scene.allow_missing, defaults.allow_missing),
         roots: scene.roots.clone(),
         force_tiles: flag(tiles.force_tiles, defaults.force_tiles),
-        ..Request::new(&scene.file, frame)
+        engine: scene.engine.clone(),
+        ..Request::new(&scene.file, 1)
     })
 }

@@ -9,17 +9,21 @@ use tilecore::Result;
 use tilecore::text::duration;
 
 use crate::cli;
+use crate::now::Account;
 use crate::say;
-use crate::show::Countdown;
+use crate::show::{Countdown, counted};
 use crate::standing::{Stage, Standing, Watched};
 
 /// How often the state file is looked at.
 const EVERY: Duration = Duration::from_millis(400);
+/// How long a work directory that is not there yet is waited for: once, and by who watches.
+const SOON: Duration = Duration::from_secs(3);
+const COMES: Duration = Duration::from_secs(15);
 /// Reading it may take this part of the time at most: one in so many.
 const SHARE: u32 = 10;
 
 pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
-    let mut job = Watched::open(&args.dir)?;
+    let mut job = Watched::open(&args.dir, if args.watch { COMES } else { SOON })?;
     if args.watch {
         return watch(&mut job, args.json);
     }
@@ -44,12 +48,18 @@ fn watch(job: &mut Watched, json: bool) -> Result<ExitCode> {
         if changed {
             last = Some(job.standing()?);
         }
-        let Some(standing) = &last else { continue };
+        let Some(standing) = &mut last else { continue };
+        let account = job.account().filter(|_| !changed);
+        if let Some(account) = &account {
+            standing.take(account);
+        }
+        let standing = &*standing;
         if json && changed {
             println!("{}", crate::say::json(standing));
         } else if !json {
-            let to_go = left.show(began.elapsed().as_secs_f64(), standing.left.filter(|_| changed));
-            bar.show(standing, to_go, changed);
+            let counted = left.show(began.elapsed().as_secs_f64(), standing.left.filter(|_| changed));
+            let own = standing.phase.is_some();
+            bar.show(standing, if own { to_go(standing) } else { counted.map(duration) }, changed);
         }
         if standing.stage != Stage::Running {
             bar.end(standing, json);
@@ -74,11 +84,17 @@ impl Bar {
         }))
     }
 
-    fn show(&self, standing: &Standing, left: Option<f64>, changed: bool) {
+    fn show(&self, standing: &Standing, left: Option<String>, changed: bool) {
         if let Some(bar) = &self.0 {
             bar.set_position((standing.done * 1000.0) as u64);
-            let left = left.map_or_else(String::new, |s| format!(", {} to go", duration(s)));
-            bar.set_message(format!("{} tiles{left}{}", standing.tiles, shares(standing)));
+            let left = left.map_or_else(String::new, |left| format!(", {left} to go"));
+            let phase =
+                standing.phase.as_ref().map_or_else(String::new, |_| format!("{}, ", phase(standing)));
+            bar.set_message(say::name(&format!(
+                "{phase}{}{left}{}",
+                counted(standing.tiles, "tile"),
+                shares(standing)
+            )));
         } else if changed && standing.stage == Stage::Running {
             println!("{}", line(standing));
         }
@@ -92,6 +108,21 @@ impl Bar {
             println!("{}", line(standing));
         }
     }
+}
+
+/// What is going on, with the time it has taken.
+fn phase(standing: &Standing) -> String {
+    let phase = standing.phase.as_deref().unwrap_or("running");
+    match standing.phase_s {
+        Some(s) if s >= 1.0 && phase != "rendering" => format!("{phase}, {}", duration(s.floor())),
+        _ => phase.to_owned(),
+    }
+}
+
+/// What is left, as the run's own screen says it.
+fn to_go(standing: &Standing) -> Option<String> {
+    let account = Account { left: standing.left, left_range: standing.left_range, ..Account::default() };
+    account.to_go()
 }
 
 /// How the tiles are shared out.
@@ -109,9 +140,11 @@ fn line(standing: &Standing) -> String {
 }
 
 fn words(standing: &Standing) -> String {
-    let tiles = if standing.tiles == 1 { "tile" } else { "tiles" };
+    if standing.size.is_empty() {
+        return format!("{}; running for {}", phase(standing), duration(standing.seconds));
+    }
     let mut text = format!(
-        "{} frame {}{}, {}: {:.1} % in {} {tiles}{}",
+        "{} frame {}{}, {}: {:.1} % in {}{}",
         say::name(&standing.scene),
         standing.frame,
         if standing.pictures > 1 {
@@ -121,19 +154,23 @@ fn words(standing: &Standing) -> String {
         },
         standing.size,
         100.0 * standing.done,
-        standing.tiles,
+        counted(standing.tiles, "tile"),
         shares(standing)
     );
-    if standing.failures + standing.losses > 0 {
-        let (failures, losses) = (standing.failures, standing.losses);
-        text += &format!(", {failures} failed attempts, {losses} lost connections");
+    for (n, what) in [(standing.failures, "failed attempt"), (standing.losses, "lost connection")] {
+        if n > 0 {
+            text += &format!(", {}", counted(n, what));
+        }
     }
     let after = duration(standing.seconds);
     match (standing.stage, &standing.finished, &standing.reason) {
         (Stage::Running, ..) => {
+            if standing.phase.is_some() {
+                text += &format!(", {}", phase(standing));
+            }
             text += &format!(", running for {after}");
-            if let Some(left) = standing.left {
-                text += &format!(", {} to go", duration(left));
+            if let Some(left) = to_go(standing) {
+                text += &format!(", {left} to go");
             }
         }
         (Stage::Done, Some(file), _) => text += &format!(", written to {file} after {after}"),
@@ -170,6 +207,10 @@ mod tests {
             losses: 1,
             seconds: 61.0,
             left: Some(60.0),
+            left_range: None,
+            phase: None,
+            phase_s: None,
+            now: Vec::new(),
             nodes: [("a".to_owned(), 8), ("b".to_owned(), 4)].into(),
             reason: None,
             finished: None,
@@ -177,13 +218,20 @@ mod tests {
         };
         assert_eq!(
             line(&standing),
-            "Scene frame 7, 1920x1080: 50.0 % in 12 tiles (a 8, b 4), 0 failed attempts, 1 lost connections, \
+            "Scene frame 7, 1920x1080: 50.0 % in 12 tiles (a 8, b 4), 1 lost connection, \
              running for 61 s, 60 s to go"
         );
         (standing.losses, standing.stage, standing.left) = (0, Stage::Abandoned, None);
         assert!(line(&standing).ends_with("(a 8, b 4), not running; the render command goes on from here"));
         (standing.stage, standing.finished) = (Stage::Done, Some("a.png".into()));
         assert!(line(&standing).ends_with(", written to a.png after 61 s"));
+        let mut running = Standing { stage: Stage::Running, finished: None, ..standing.clone() };
+        (running.phase, running.phase_s) = (Some("building the scene".into()), Some(35.2));
+        running.left_range = Some((60.0, 180.0));
+        assert!(line(&running).contains(", building the scene, 35 s, running for"), "{}", line(&running));
+        assert!(line(&running).ends_with(", 1 to 3 min to go"), "{}", line(&running));
+        running.size.clear();
+        assert_eq!(line(&running), "building the scene, 35 s; running for 61 s");
         standing.proof = Some("Exact on this scene: 9 tiles.".into());
         assert!(line(&standing).ends_with(" after 61 s. Exact on this scene: 9 tiles"));
     }

@@ -9,9 +9,13 @@ use tilecore::state::{History, WorkDirLayout};
 use tilecore::stitch::{self, ExrOptions, Holes, Part, PngOptions, Summary, loose};
 use tilecore::{Error, Result};
 
-use crate::cli;
+use crate::{cli, target};
 
 pub(crate) fn run(args: &cli::Stitch) -> Result<ExitCode> {
+    let exr = args.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("exr"));
+    // Whether EXR fits is known once the tiles are.
+    let output = if exr { target::writable(&args.output) } else { target::png(&args.output) }?;
+    let args = &cli::Stitch { output, ..args.clone() };
     let summary = if let Some(grid) = &args.grid {
         let found = loose::grid(&args.tiles, grid.parse()?, &stitch::png_size)?;
         png(args, &found.parts, found.frame)?
@@ -36,6 +40,7 @@ pub(crate) fn run(args: &cli::Stitch) -> Result<ExitCode> {
 }
 
 fn png(args: &cli::Stitch, parts: &[Part], frame: Frame) -> Result<Summary> {
+    target::png(&args.output)?;
     let options = PngOptions::default().compression(super::compression(&args.compression)).holes(holes(args));
     stitch::png(parts, frame, &args.output, &options)
 }

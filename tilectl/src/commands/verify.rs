@@ -18,7 +18,7 @@ pub(crate) fn run(args: &cli::Verify) -> Result<ExitCode> {
     let check = Check { rects: args.rects as usize, seed, whole: args.whole };
     let cancel = Cancel::new();
     crate::signals::stop(&cancel)?;
-    let mut show = show::new(&args.output_style);
+    let mut show = show::alone(&args.output_style);
     let verdict = verify(&dir, &farm.nodes()?, &check, &cancel, &mut |event| show.event(&event));
     show.end();
     let verdict = verdict?;

@@ -28,7 +28,7 @@ use page::{Content, Course};
 use reply::Reply;
 use request::{Asked, Gate};
 
-use crate::show::{Countdown, bytes};
+use crate::now;
 
 /// Connections at a time; more are closed at once.
 const CONNECTIONS: usize = 16;
@@ -60,7 +60,7 @@ struct Shared {
     course: Mutex<Course>,
     /// Held while the content is made.
     content: Mutex<Content>,
-    left: Mutex<(Instant, Countdown)>,
+    now: now::Shared,
     connections: AtomicUsize,
     asked: Mutex<Option<Instant>>,
     over: AtomicBool,
@@ -98,7 +98,7 @@ impl Server {
             policy: page.policy.into(),
             course: Mutex::default(),
             content: Mutex::new(content),
-            left: Mutex::new((Instant::now(), Countdown::default())),
+            now: now::Shared::new(Mutex::new(now::Now::new())),
             connections: AtomicUsize::new(0),
             asked: Mutex::default(),
             over: AtomicBool::new(false),
@@ -127,33 +127,23 @@ impl Server {
         self
     }
 
+    /// The account of the run, which the page shows.
+    pub(crate) fn now(&self) -> &now::Shared {
+        &self.shared.now
+    }
+
     /// Something happened. Takes no time, except at the very end.
     pub(crate) fn event(&self, event: &Event) {
         let mut course = lock(&self.shared.course);
         match event {
-            Event::Connecting { .. } => "Reaching the nodes.".clone_into(&mut course.now.words),
-            Event::Reading { read, of } => {
-                course.now.words = format!("Reading the scene's files, {} of {}.", bytes(*read), bytes(*of));
-            }
-            Event::Sending { sent, of, .. } if sent < of => {
-                course.now.words = format!("Sending the scene's files, {} of {}.", bytes(*sent), bytes(*of));
-            }
-            Event::Progress { done, tiles, eta, .. } => {
-                let mut left = lock(&self.shared.left);
-                let clock = left.0.elapsed().as_secs_f64();
-                course.now.left_s = left.1.show(clock, *eta);
-                course.now.done = *done;
-                course.now.words = format!("{tiles} tiles are finished.");
-            }
             Event::Warning { text } => course.warnings.push(text.clone()),
             Event::Lost { node, reason, .. } | Event::Retired { node, reason, .. } => {
-                course.warnings.push(format!("{node}: {reason}"));
+                // A node that is off is tried again and again.
+                let text = format!("{node}: {reason}");
+                if !course.warnings.contains(&text) {
+                    course.warnings.push(text);
+                }
             }
-            Event::Draining => {
-                "Stopping: running tiles are finished and kept.".clone_into(&mut course.now.words);
-            }
-            Event::Stitching => "Stitching.".clone_into(&mut course.now.words),
-            Event::Finishing { node } => course.now.words = format!("Finishing on {node}."),
             Event::Done { output, .. } => {
                 // Now, as the work directory may go in a moment.
                 course.output = Some(output.clone());
@@ -233,7 +223,8 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
         Ok(Asked::Page) => Reply::page(Arc::clone(&shared.page), Arc::clone(&shared.policy)),
         Ok(Asked::Parts(have)) => {
             *lock(&shared.asked) = Some(Instant::now());
-            let course = lock(&shared.course).clone();
+            let mut course = lock(&shared.course).clone();
+            course.now = page::current(&now::lock(&shared.now).account());
             let mut content = lock(&shared.content);
             content.renew(&course);
             content.parts(&have).map_or_else(Reply::nothing, Reply::json)

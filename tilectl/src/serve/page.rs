@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tilecore::analysis;
-use tilecore::report::{self, Now, Outcome, ReportData, Section};
+use tilecore::report::{self, Busy, Now, Outcome, ReportData, Section};
 use tilecore::state::{self, History, WorkDirLayout};
+use tilecore::text::duration;
+
+use crate::now::Account;
+use crate::show::counted;
 
 /// What was made is good for so long.
 const GOOD: Duration = Duration::from_millis(800);
@@ -47,6 +51,35 @@ struct Parts<'a> {
     version: String,
     ended: bool,
     sections: Vec<&'a Section>,
+}
+
+/// What goes on, as the page shows it.
+pub(super) fn current(account: &Account) -> Now {
+    let mut words = account.phase.clone();
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let for_s = if account.phase_s >= 1.0 {
+        format!(", {}", duration(account.phase_s.floor()))
+    } else {
+        String::new()
+    };
+    Now {
+        done: account.done,
+        left: account.to_go(),
+        words: format!("{words}{for_s}. {} finished.", counted(account.tiles, "tile")),
+        nodes: account
+            .nodes
+            .iter()
+            .map(|doing| Busy {
+                name: doing.name.clone(),
+                words: doing.says(),
+                for_s: doing.tile_s,
+                rendering_s: doing.rendering_s,
+                region: doing.region,
+            })
+            .collect(),
+    }
 }
 
 impl Content {
@@ -119,7 +152,7 @@ impl Content {
         data.now = course.outcome.is_none().then(|| course.now.clone());
         // The state file may be that of an earlier run until this one has begun.
         data.outcome = course.outcome.clone().unwrap_or(Outcome::Running);
-        data
+        data.with_work_in_hand()
     }
 }
 

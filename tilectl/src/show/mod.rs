@@ -12,6 +12,7 @@ use tilecore::events::Event;
 pub(crate) use countdown::Countdown;
 
 use crate::cli::OutputStyle;
+use crate::now::{self, Now, Shared};
 
 /// Shows events as they happen.
 pub(crate) trait Show {
@@ -22,16 +23,40 @@ pub(crate) trait Show {
 }
 
 /// What fits the flags and where standard error leads.
-pub(crate) fn new(style: &OutputStyle) -> Box<dyn Show> {
+pub(crate) fn new(style: &OutputStyle, now: &Shared) -> Box<dyn Show> {
     if style.json {
         Box::new(Json)
     } else if style.quiet {
         screen::lock().silence();
         Box::new(Quiet)
     } else if std::io::stderr().is_terminal() {
-        Box::new(bars::Bars::new(style.verbose))
+        Box::new(bars::Bars::new(style.verbose, now))
     } else {
-        Box::new(lines::Lines::new(style.verbose))
+        Box::new(lines::Lines::new(style.verbose, now))
+    }
+}
+
+/// As [`new`], where nobody else looks at what goes on.
+pub(crate) fn alone(style: &OutputStyle) -> Box<dyn Show> {
+    let now = Shared::new(std::sync::Mutex::new(Now::new()));
+    let show = new(style, &now);
+    Box::new(Alone { now, show })
+}
+
+/// Keeps the account for what is shown.
+struct Alone {
+    now: Shared,
+    show: Box<dyn Show>,
+}
+
+impl Show for Alone {
+    fn event(&mut self, event: &Event) {
+        let event = now::lock(&self.now).event(event);
+        self.show.event(&event);
+    }
+
+    fn end(&mut self) {
+        self.show.end();
     }
 }
 
@@ -55,10 +80,15 @@ impl Show for Json {
 /// How much is done: pictures, where there are several.
 fn finished(tiles: usize, pictures: usize, of: usize) -> String {
     if of > 1 {
-        format!("{pictures} of {of} pictures done, {tiles} tiles")
+        format!("{pictures} of {of} pictures done, {}", counted(tiles, "tile"))
     } else {
-        format!("{tiles} tiles done")
+        format!("{} done", counted(tiles, "tile"))
     }
+}
+
+/// So many of something.
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// Bytes as people say them.
