@@ -270,7 +270,9 @@ impl Now {
 
     fn progress(&mut self, done: f64, tiles: usize, eta: Option<f64>) {
         let now = Instant::now();
-        self.done = if done.is_finite() { done.clamp(0.0, 1.0) } else { 0.0 };
+        let done = if done.is_finite() { done.clamp(0.0, 1.0) } else { 0.0 };
+        // What was believed of a tile's cost may turn out wrong, which is no step back; a run that starts over is one.
+        self.done = if done < 0.5 * self.done { done } else { self.done.max(done) };
         self.tiles = tiles;
         let (first, since) = *self.first.get_or_insert((self.done, now));
         // What is predicted to be over in a moment, but has most of its way to go, is judged by the way so far.

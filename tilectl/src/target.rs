@@ -81,6 +81,7 @@ impl Target {
             return Ok(single);
         }
         let pattern = Pattern::typed(&text.replace('{', "{{"))?;
+        writable(typed)?;
         Ok(Self { names: Some(Names::Pattern(pattern)), ..single })
     }
 

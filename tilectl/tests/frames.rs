@@ -70,7 +70,7 @@ fn records(state: &Path, kind: &str) -> Vec<String> {
 fn frames_are_asked_for_as_in_blender() {
     let blender = Blender::of_the_tests();
     let world = World::new();
-    let lines = "s = bpy.context.scene; s.render.engine = 'CYCLES'; s.frame_set(4)";
+    let lines = "import bpy; s = bpy.context.scene; s.render.engine = 'CYCLES'; s.cycles.use_denoising = False; s.frame_set(4)";
     blender.written(lines, &world.at("four.blend"));
     let node = format!("local,blender={}", blender.program.display());
     let run = |words: &[&str]| {

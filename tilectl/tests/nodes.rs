@@ -111,7 +111,7 @@ fn without_any_key_one_is_to_be_made_first() {
 fn a_scene_that_asks_for_the_gpu() {
     let blender = Blender::of_the_tests();
     let world = World::new();
-    let lines = "s = bpy.context.scene; s.render.engine = 'CYCLES'; s.cycles.device = 'GPU'";
+    let lines = "import bpy; s = bpy.context.scene; s.render.engine = 'CYCLES'; s.cycles.use_denoising = False; s.cycles.device = 'GPU'";
     blender.written(lines, &world.at("gpu.blend"));
     let node = |more: &str| format!("local,blender={}{more}", blender.program.display());
     let run = |scene: &str, more: &str| {

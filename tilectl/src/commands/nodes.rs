@@ -21,6 +21,8 @@ use crate::show::bytes;
 const COLUMNS: usize = 80;
 /// Those of the table that do not hang on names, with the gaps between all.
 const FIXED: usize = 6 + 5 + 7 + 7 + 6 + 2 * 7;
+/// More of a name is not shown.
+const LONGEST: usize = 22;
 /// A render looks for errands several times a second.
 const TAKEN: Duration = Duration::from_secs(10);
 
@@ -128,11 +130,11 @@ fn leave(job: &Path, errand: &Errand) -> Result<ExitCode> {
 
 /// The nodes as a table of 80 columns; what is wrong and what to do stands below a node's line.
 fn table(all: &[Health], verbose: bool) -> String {
-    let name = all.iter().map(|h| h.node.chars().count()).max().unwrap_or(0).max(4);
+    let name = all.iter().map(|h| h.node.chars().count()).max().unwrap_or(0).clamp(4, LONGEST);
     let blender = all.iter().filter_map(|h| h.blender.as_ref()).map(|b| b.chars().count());
     let blender = blender.max().unwrap_or(0).max(7);
     // What the other columns leave.
-    let device = COLUMNS.saturating_sub(name + blender + FIXED).max(8);
+    let device = COLUMNS.saturating_sub(name + blender + FIXED).max(6);
     let mut text = format!(
         "{:name$}  STATE   {:blender$}  {:device$}  {:>5}  {:>7}  {:>7}  {:>6}\n",
         "NODE", "BLENDER", "DEVICE", "CORES", "MEMORY", "DISK", "UP IN"
@@ -142,7 +144,7 @@ fn table(all: &[Health], verbose: bool) -> String {
         let amount = |n: Option<u64>| n.map(bytes).unwrap_or_default();
         let line = format!(
             "{:name$}  {:6}  {:blender$}  {:device$}  {:>5}  {:>7}  {:>7}  {:>6}",
-            health.node,
+            cut(&health.node, name),
             if health.usable { "ok" } else { "FAILED" },
             health.blender.as_deref().unwrap_or_default(),
             if known { cut(&renders_on(health), device) } else { String::new() },
