@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
-use tilecore::Result;
 use tilecore::config::Config;
 use tilecore::node::{SshOptions, ssh};
 use tilecore::queue::Queue;
@@ -45,14 +44,14 @@ const FISH: &str = r"complete -c tilectl -f -a '(tilectl __complete (commandline
 ";
 
 /// Prints the script for a shell.
-pub(crate) fn script(shell: Shell) -> Result<ExitCode> {
+pub(crate) fn script(shell: Shell) -> ExitCode {
     match shell {
         Shell::Bash => print!("{BASH}"),
         Shell::Zsh => print!("{ZSH}"),
         Shell::Fish => print!("{FISH}"),
         other => clap_complete::generate(other, &mut Cli::command(), "tilectl", &mut std::io::stdout()),
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 /// Answers a script that asks, if that is what this call is for.
@@ -114,16 +113,14 @@ fn candidates(words: &[String]) -> Vec<String> {
 
 /// The argument that a flag is, as it was typed; nothing where its value is in the same word.
 fn flag<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
-    match word.strip_prefix("--") {
-        Some(long) => command.get_arguments().find(|a| {
+    if let Some(long) = word.strip_prefix("--") {
+        return command.get_arguments().find(|a| {
             a.get_long() == Some(long) || a.get_all_aliases().is_some_and(|all| all.contains(&long))
-        }),
-        None => {
-            let mut letters = word.chars().skip(1);
-            let short = letters.next().filter(|_| letters.next().is_none());
-            command.get_arguments().find(|a| a.get_short().is_some() && a.get_short() == short)
-        }
+        });
     }
+    let mut letters = word.chars().skip(1);
+    let short = letters.next().filter(|_| letters.next().is_none());
+    command.get_arguments().find(|a| a.get_short().is_some() && a.get_short() == short)
 }
 
 fn needs_value(arg: &Arg) -> bool {

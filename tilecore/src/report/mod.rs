@@ -210,6 +210,7 @@ impl SpanKind {
 
 impl ReportData {
     /// With what the nodes have in hand now on the time line: a node that renders its first tile is not idle.
+    #[must_use]
     pub fn with_work_in_hand(mut self) -> Self {
         let Some(now) = &self.now else { return self };
         let elapsed = self.elapsed_s;

@@ -41,7 +41,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Nodes(command) => nodes::run(&command),
         Command::Extension(command) => extension::run(&command),
         Command::Clean(args) => clean::run(&args),
-        Command::Completions { shell } => crate::completion::script(shell),
+        Command::Completions { shell } => Ok(crate::completion::script(shell)),
         Command::Man { dir } => man::run(dir.as_deref()),
     }
 }

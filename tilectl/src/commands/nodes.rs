@@ -209,7 +209,7 @@ fn below(health: &Health, verbose: bool) -> String {
             }
         }));
     }
-    lines.iter().map(|line| format!("\n  {line}")).collect()
+    lines.iter().fold(String::new(), |text, line| text + "\n  " + line)
 }
 
 /// The nodes as they are known here; nothing is connected.
