@@ -171,7 +171,7 @@ fn machines_are_tried_before_they_are_written_down() {
     assert_eq!(probes[0].host, asked[0]);
     assert!(probes[0].outcome.is_ok(), "{:?}", probes[0].outcome);
     let error = probes[1].outcome.as_ref().unwrap_err();
-    assert!(error.to_string().contains("no shell answers") && error.process_log() == Some("no shell here\n"));
+    assert!(error.to_string().contains("no shell answers") && error.process_log() == Some("no shell here"));
 }
 
 #[test]
