@@ -41,7 +41,6 @@ fn flags_that_make_no_sense() {
     let plain = scene("plain").display().to_string();
     let plain = plain.as_str();
     refused(&world, &[plain, "--frame", "one"], 2, "--frame");
-    refused(&world, &[plain], 2, "--frame");
     refused(&world, &[plain, "--frame", "1", "--tile-size", "0x0"], 2, "WIDTHxHEIGHT");
     refused(&world, &[plain, "--frame", "1", "--resolution", "x"], 2, "WIDTHxHEIGHT");
     refused(&world, &[plain, "--frame", "1", "--tiles", "4", "--tile-size", "8x8"], 2, "cannot be used with");

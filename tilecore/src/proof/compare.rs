@@ -79,7 +79,7 @@ impl Comparison {
 
     /// Whether what differs is of the size of what differs between two renders by Blender alone (`between`): in
     /// number of pixels by file, and in amount by pass. Two renders tell no more than the size of what varies, so
-    /// [`MORE_PIXELS`] and [`LARGER`] leave room for a third.
+    /// `MORE_PIXELS` and `LARGER` leave room for a third.
     pub fn is_within(&self, between: &Comparison) -> bool {
         let none = BTreeSet::new();
         let largest = between.largest_by_pass();
