@@ -339,7 +339,7 @@ fn nodes_are_checked_and_cleaned() {
     assert!(broken.stdout.contains("FAILED") && broken.stdout.contains("blender=/path/to/blender"));
 
     let list = farm.world.run(["nodes", "list", "--node", "local,threads=3"]).expect(0);
-    assert_eq!(list.stdout, "local  this machine, CPU, 3 threads\n");
+    assert_eq!(list.stdout, "local  this machine, 3 threads\n");
 
     let mut words = farm.nodes(&format!("blender={}", blender.program.display()));
     words.extend(["--samples", "1", "--percentage", "10"].map(str::to_owned));
