@@ -409,3 +409,18 @@ fn a_map_of_the_uneven_scene_shows_where_it_is_hot() {
     let html = std::fs::read_to_string(world.at("report.html")).unwrap();
     assert!(html.contains("<svg") && !html.contains("http://") && !html.contains("https://"));
 }
+
+/// What tiles cannot be made of, or a frame that Cycles would make otherwise had it kept the scene.
+#[test]
+fn frames_that_are_rendered_whole_are_those_of_blender() {
+    let blender = Blender::newest();
+    for feature in ["scenes_region", "workbench_passes", "pixel_jitter_layers", "pixel_jitter_kept"] {
+        let world = World::new();
+        let blend = blender.feature(feature, &world.at("s.blend"));
+        let node = format!("local,name=a,blender={}", blender.program.display());
+        let words = ["render", "s.blend", "--frame", "1", "--proof", "never", "-o", "o.png", "--node", &node];
+        let ended = world.run(words).expect(0);
+        assert!(ended.stderr.contains("is rendered whole"), "{feature}: {}", ended.stderr);
+        assert_same(&world.at("o.png"), &blender.reference(&blend).png());
+    }
+}

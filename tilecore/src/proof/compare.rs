@@ -323,16 +323,22 @@ fn broken(path: &Path, e: &dyn std::fmt::Display) -> Error {
         .remedy("Check the disk; render it again if this repeats.")
 }
 
-fn exr(bytes: &[u8], path: &Path) -> Result<Decoded> {
+/// All layers and channels of an EXR file.
+pub(super) fn read_exr(bytes: &[u8], path: &Path) -> Result<exr::prelude::FlatImage> {
     use exr::prelude::*;
-    let image = read()
+    read()
         .no_deep_data()
         .largest_resolution_level()
         .all_channels()
         .all_layers()
         .all_attributes()
         .from_buffered(std::io::Cursor::new(bytes))
-        .map_err(|e| broken(path, &e))?;
+        .map_err(|e| broken(path, &e))
+}
+
+fn exr(bytes: &[u8], path: &Path) -> Result<Decoded> {
+    use exr::prelude::*;
+    let image = read_exr(bytes, path)?;
     let mut found = Decoded::default();
     let text = |value: &AttributeValue| match value {
         AttributeValue::Text(text) => Some(text.to_string()),

@@ -89,34 +89,27 @@ fn png_pixels(path: &Path, rect: Rect) -> Result<Vec<u8>> {
 }
 
 fn exr_pixels(path: &Path, rect: Rect) -> Result<Vec<u8>> {
-    use exr::prelude::*;
-    let image = read()
-        .no_deep_data()
-        .largest_resolution_level()
-        .all_channels()
-        .all_layers()
-        .all_attributes()
-        .from_file(path)
-        .map_err(|e| crate::error::Error::render(format!("cannot read {}: {e}", path.display())))?;
+    use exr::prelude::FlatSamples;
+    let image = super::compare::read_exr(&std::fs::read(path).at("read", path)?, path)?;
+    // The clock's pass is another one in every render.
+    let compared: Vec<_> = image
+        .layer_data
+        .iter()
+        .flat_map(|layer| layer.channel_data.list.iter().map(|channel| (layer.size.width(), channel)))
+        .filter(|(_, channel)| !channel.name.to_string().contains(CLOCK_PASS))
+        .map(|(width, channel)| (width, &channel.sample_data))
+        .collect();
     let mut pixels = Vec::new();
     for y in rect.y()..rect.bottom() {
         for x in rect.x()..rect.right() {
-            for layer in &image.layer_data {
-                let at = y as usize * layer.size.width() + x as usize;
-                for channel in &layer.channel_data.list {
-                    if channel.name.to_string().contains(CLOCK_PASS) {
-                        continue;
-                    }
-                    match &channel.sample_data {
-                        FlatSamples::F16(s) => {
-                            pixels.extend(s.get(at).map_or(0, |v| u32::from(v.to_bits())).to_le_bytes());
-                        }
-                        FlatSamples::F32(s) => {
-                            pixels.extend(s.get(at).map_or(0, |v| v.to_bits()).to_le_bytes());
-                        }
-                        FlatSamples::U32(s) => pixels.extend(s.get(at).copied().unwrap_or(0).to_le_bytes()),
-                    }
-                }
+            for (width, samples) in &compared {
+                let at = y as usize * width + x as usize;
+                let bits = match samples {
+                    FlatSamples::F16(s) => s.get(at).map_or(0, |v| u32::from(v.to_bits())),
+                    FlatSamples::F32(s) => s.get(at).map_or(0, |v| v.to_bits()),
+                    FlatSamples::U32(s) => s.get(at).copied().unwrap_or(0),
+                };
+                pixels.extend(bits.to_le_bytes());
             }
         }
     }

@@ -20,24 +20,32 @@ const ASK: Duration = Duration::from_millis(50);
 /// How long Blender may use no processor time at all: it waits for something that does not come.
 const IDLE: Duration = Duration::from_secs(180);
 
-/// The processor time that a process has had, where the system says it.
-struct WorkOf {
-    process: u32,
+/// How long a process has used no processor time.
+struct Idleness {
     ticks: u64,
     since: Instant,
 }
 
-impl WorkOf {
-    fn is_idle(&mut self) -> bool {
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", self.process)) else { return false };
-        // User and system time are the 14th and 15th fields; the second, a name in brackets, may hold spaces.
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-        let ticks = fields.skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
-        if ticks != self.ticks {
-            (self.ticks, self.since) = (ticks, Instant::now());
-        }
-        self.since.elapsed() > IDLE
+impl Idleness {
+    fn new(now: Instant) -> Self {
+        Self { ticks: 0, since: now }
     }
+
+    /// Takes the processor time that it has had by `now`; for how long that has been the same.
+    fn take(&mut self, ticks: u64, now: Instant) -> Duration {
+        if ticks != self.ticks {
+            (self.ticks, self.since) = (ticks, now);
+        }
+        now.duration_since(self.since)
+    }
+}
+
+/// The processor time that a process has had, in ticks of the system's clock, where the system says it.
+fn processor_ticks(process: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // User and system time are the 14th and 15th fields; the second, a name in brackets, may hold spaces.
+    let fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some(fields.skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum())
 }
 
 /// What is asked of one scene of the file: it is rendered small.
@@ -157,9 +165,10 @@ pub fn render(order: &Order, go_on: &dyn Fn() -> bool) -> Result<Rendered> {
     let mut child = command.spawn().map_err(|e| {
         Error::node(format!("{program} cannot be started: {}", crate::error::reason(&e))).fatal()
     })?;
-    let mut work = WorkOf { process: child.id(), ticks: 0, since: Instant::now() };
+    let mut idleness = Idleness::new(Instant::now());
     let ended = loop {
-        if work.is_idle() {
+        let idle = processor_ticks(child.id()).map(|ticks| idleness.take(ticks, Instant::now()));
+        if idle.is_some_and(|idle| idle > IDLE) {
             let _ = child.kill();
             let _ = child.wait();
             let minutes = IDLE.as_secs() / 60;
@@ -218,6 +227,30 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn only_who_uses_no_processor_time_is_idle() {
+        let began = Instant::now();
+        let mut idleness = Idleness::new(began);
+        let mut at = |s: u64, ticks| idleness.take(ticks, began + Duration::from_secs(s)).as_secs();
+        assert_eq!([at(100, 5), at(170, 5), at(280, 6), at(281, 6)], [0, 70, 0, 1]);
+    }
+
+    #[test]
+    fn the_system_says_what_processor_time_this_process_has_had() {
+        let own = std::process::id();
+        let before = processor_ticks(own);
+        let until = |more: u64| {
+            let mut sum = 0_u64;
+            while processor_ticks(own) < before.map(|b| b + more) {
+                sum = std::hint::black_box((0..100_000_u64).fold(sum, u64::wrapping_add));
+            }
+        };
+        if cfg!(target_os = "linux") {
+            until(2);
+            assert!(processor_ticks(own) > before);
+        }
+    }
 
     #[test]
     fn blender_is_in_a_group_of_its_own_which_no_terminals_interrupt_reaches() {

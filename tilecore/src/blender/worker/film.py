@@ -92,10 +92,7 @@ def samples(scene, layer):
 
 
 def repeats(scene):
-    """Whether Cycles renders the same again when it keeps the scene. Where it jitters pixels, the layer or view that it
-    renders second is jittered otherwise then."""
-    if getattr(scene.cycles, "use_pixel_jitter", False):
-        return False
+    """Whether Cycles renders the same again when it keeps the scene."""
     return not compat.KEEPS_PATTERN or len({samples(scene, layer) for layer in scene.view_layers if layer.use}) < 2
 
 

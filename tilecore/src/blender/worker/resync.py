@@ -58,7 +58,8 @@ class Resync:
             render.use_persistent_data = False  # which frees what is kept
         self.frames[key] = frame
         if picture.get("whole"):
-            # There is nothing to keep it for, and Blender by itself does as the scene says.
+            # There is nothing to keep it for, and Blender by itself does as the scene says: with pixel jitter, a view
+            # layer comes out otherwise where the scene was kept from the one before.
             render.use_persistent_data, self.on_trial = own, None
             return
         render.use_persistent_data = bool(picture.get("persistent", True)) and (

@@ -1,6 +1,7 @@
 //! The coordinator: it hears what slots report, routes it to the part of the run that it is about, and gives orders.
 
 mod calibrate;
+mod cases;
 mod decide;
 mod finalize;
 mod identify;
@@ -8,6 +9,7 @@ mod measure;
 mod members;
 mod prove;
 mod record;
+mod reference;
 mod run;
 mod scheduling;
 mod setup;

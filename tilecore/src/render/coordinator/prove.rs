@@ -5,40 +5,27 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use super::Coordinator;
-use crate::blender::{Facts, Picture};
-use crate::environment::{Difference, Environment};
+use super::cases::{Case, cases};
+use crate::blender::Picture;
+use crate::environment::Environment;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::events::Event;
 use crate::formats::TileFormat;
-use crate::geometry::{Frame, Grid, Rect};
-use crate::node::{Device, Place};
 use crate::proof::compare::{Written, compare};
-use crate::proof::reference::{self, Asked, Small};
 use crate::proof::{Cache, Finding, Mode, Verdict};
-use crate::render::canvas::Canvas;
 use crate::render::messages::{FinishOrder, FinishedFile, Order, Report, Tile};
 use crate::render::options::Restart;
 use crate::render::prover::{Effect, Event as Happened, Idle, Prover, Settled, Task};
-use crate::render::slots::{Output, SlotState};
+use crate::render::slots::Output;
 use crate::render::stitching::{Sheets, moved};
 use crate::render::validate;
 use crate::render::work::grown_within;
 use crate::render::work::{self, Work};
-use crate::schedule::{Input, Piece};
+use crate::schedule::Input;
 use crate::state::{Record, now};
 use crate::stitch::Part;
 use crate::sync::{Hashes, InputPath, Stamp};
 
-/// Pixels that a small frame has, about.
-const PIXELS: f64 = 3000.0;
-/// Samples of a small frame in all, of all its pixels, that are no trouble on any machine.
-const CHEAP: f64 = PIXELS * 128.0;
-/// Part of the frame's own samples, of all its pixels, that a small frame may have where these are more.
-const SAMPLED: f64 = 0.01;
-/// Rows and columns of its tiles.
-const SIDE: u32 = 3;
-/// Pictures of one job that are proved: its first and last frame, and each camera.
-const PICTURES: usize = 8;
 /// How long a task is believed to take, seconds.
 pub(super) const TASK_S: f64 = 1.0;
 /// Part of the job's time that a proof may take where nobody asked for one.
@@ -46,32 +33,22 @@ const SHARE: f64 = 0.03;
 /// Seconds that a proof takes besides opening and building the scene.
 const BESIDES_S: f64 = 1.5;
 
-/// One small picture that is proved.
-struct Case {
-    picture: Picture,
-    canvases: Vec<Canvas>,
-    scenes: Vec<Asked>,
-    format: TileFormat,
-    written_as: Option<String>,
-    pieces: Vec<Piece>,
-}
-
 /// The proof of a job, as far as it is.
 #[derive(Default)]
 pub(super) struct Proving {
     prover: Option<Prover>,
-    cases: Vec<Case>,
+    pub(super) cases: Vec<Case>,
     began: f64,
-    threads: Vec<JoinHandle<()>>,
+    pub(super) threads: Vec<JoinHandle<()>>,
     /// What came of it.
     pub(super) verdict: Option<Verdict>,
     /// Whether nothing is to be waited for: it holds, was not asked for, or could not be made.
     pub(super) done: bool,
     /// Slots that came later and render a small frame before they take part.
     probation: BTreeSet<usize>,
-    references: usize,
+    pub(super) references: usize,
     /// What besides the scene's files decides what this machine's Blender makes.
-    environment: Option<Environment>,
+    pub(super) environment: Option<Environment>,
     key: Option<String>,
 }
 
@@ -137,7 +114,7 @@ impl Coordinator<'_, '_> {
 
     fn prove(&mut self) -> Result<()> {
         let Some(work) = self.work.as_ref() else { return Ok(()) };
-        let cases = match self.cases(work) {
+        let cases = match cases(self.request, &self.setup.facts, work) {
             Ok(cases) => cases,
             Err(error) => return self.not_proved(&error),
         };
@@ -160,143 +137,8 @@ impl Coordinator<'_, '_> {
         self.hand_out_proof()
     }
 
-    /// The small pictures: the first and last of the job, and the first through each camera of each scene.
-    fn cases(&self, work: &Work) -> Result<Vec<Case>> {
-        let mut chosen: Vec<usize> = vec![0];
-        for (at, shot) in work.shots.iter().enumerate() {
-            let known =
-                |c: &usize| (&work.shots[*c].scene, &work.shots[*c].camera) == (&shot.scene, &shot.camera);
-            if !chosen.iter().any(known) {
-                chosen.push(at);
-            }
-        }
-        chosen.truncate(PICTURES - 1);
-        let last = work.shots.len().saturating_sub(1);
-        if !chosen.contains(&last) {
-            chosen.push(last);
-        }
-        chosen.into_iter().map(|shot| self.case(work, shot)).collect()
-    }
-
-    fn case(&self, work: &Work, at: usize) -> Result<Case> {
-        let none = || Error::render("there is nothing to prove");
-        let shot = work.shots.get(at).ok_or_else(none)?;
-        let facts = |scene: &str| self.setup.facts.iter().find(|f| f.scene == scene);
-        let main = facts(&shot.scene).ok_or_else(none)?;
-        let base = self.request.resolution.unwrap_or(main.resolution);
-        let before = self.request.percentage.unwrap_or(main.percentage);
-        let percentage = small_percentage(base, before, main);
-        let area = |p: u32| Frame::scaled(base.0, base.1, p).map(Frame::area);
-        let (full, small) = (area(before)?, area(percentage)?);
-        let mut scenes: Vec<Asked> = Vec::new();
-        for each in &self.setup.facts {
-            let is_main = each.scene == main.scene;
-            let own = u64::from(each.percentage) * u64::from(percentage) / u64::from(before.max(1));
-            scenes.push(Asked {
-                scene: each.scene.clone(),
-                resolution: self.request.resolution.filter(|_| is_main),
-                percentage: Some(if is_main { percentage } else { (own as u32).max(1) }),
-                samples: Some(few(self.request.samples.unwrap_or(each.samples), full, small))
-                    .filter(|s| *s > 0),
-                seed: self.request.seed,
-            });
-        }
-        let smaller = |picture: &Picture| {
-            let name = picture.scene.as_deref().unwrap_or(&main.scene);
-            let asked = scenes.iter().find(|s| s.scene == name);
-            // A scene that the compositor reads is rendered at the size of the one that reads it.
-            let percentage = match (picture.percentage, asked) {
-                (Some(_), _) | (None, None) => Some(percentage),
-                (None, Some(asked)) => asked.percentage,
-            };
-            Picture { percentage, samples: asked.and_then(|a| a.samples), ..picture.clone() }
-        };
-        let mut canvases = Vec::new();
-        let mut pieces = Vec::new();
-        for index in shot.canvases.clone() {
-            let canvas = work.canvases.get(index as usize).ok_or_else(none)?;
-            let picture = smaller(&canvas.picture);
-            let own = picture.scene.as_deref().and_then(facts);
-            let resolution = picture.resolution.or(own.map(|f| f.resolution)).unwrap_or(base);
-            let frame = Frame::scaled(
-                resolution.0.max(4),
-                resolution.1.max(4),
-                picture.percentage.unwrap_or(percentage),
-            )?;
-            let region = match own.and_then(|f| f.border) {
-                Some(border) => border.rect(frame)?,
-                None => frame.rect(),
-            };
-            let whole = picture.whole;
-            for rect in cut(region, whole)? {
-                pieces.push(Piece { id: pieces.len() as u64, picture: canvases.len() as u32, region: rect });
-            }
-            canvases.push(Canvas { picture, frame, region });
-        }
-        Ok(Case {
-            picture: smaller(&shot.picture),
-            canvases,
-            scenes,
-            format: shot.format,
-            written_as: shot.written_as.map(|f| f.name().to_owned()),
-            pieces,
-        })
-    }
-
     pub(super) fn proof_folder(&self) -> PathBuf {
         self.work.as_ref().map(|w| w.dir.layout().proof()).unwrap_or_default()
-    }
-
-    /// This machine's Blender that a reference is rendered with, or why there is none.
-    fn reference_blender(&self) -> Result<PathBuf, String> {
-        let wanted = self.setup.blender.clone().ok_or("no node has said what Blender it has")?;
-        if let Some(why) = self.no_room_here() {
-            return Err(why);
-        }
-        // F14: what a GPU makes is not compared with what a processor makes.
-        let local =
-            |s: &SlotState| self.slots.nodes().get(s.node).is_some_and(|n| n.spec().place == Place::Local);
-        let mut rendering = self.slots.iter().filter(|s| s.is_ready()).peekable();
-        let on_gpus = rendering.peek().is_some() && rendering.all(|s| s.device != Device::Cpu);
-        if on_gpus && !self.slots.iter().any(|s| !s.is_off() && local(s)) {
-            return Err("the nodes compute on GPUs, and this machine is none of them".into());
-        }
-        // What a local node was started with is what its worker said of itself.
-        let local = self.slots.iter().find_map(|s| {
-            let (spec, hello) = (self.slots.nodes().get(s.node)?.spec(), s.hello.as_ref()?);
-            let same = (&hello.version, &hello.hash) == (&wanted.0, &wanted.1);
-            let there = spec.place == Place::Local && same && !hello.program.is_empty();
-            there.then(|| PathBuf::from(&hello.program))
-        });
-        if let Some(blender) = local {
-            return Ok(blender);
-        }
-        let blender = PathBuf::from("blender");
-        match reference::version_of(&blender) {
-            Some(found) if found == wanted => Ok(blender),
-            Some((version, hash)) => Err(format!(
-                "this machine's Blender is {version} ({hash}), the nodes have {} ({})",
-                wanted.0, wanted.1
-            )),
-            None => Err("this machine has no Blender".into()),
-        }
-    }
-
-    /// Why this machine's memory does not take the scene a second time, if it does not.
-    fn no_room_here(&self) -> Option<String> {
-        let free = available_memory()?;
-        // What was free when the Blender here started, less what is now, is what the scene takes.
-        let before = self
-            .slots
-            .iter()
-            .filter(|s| self.slots.nodes().get(s.node).is_some_and(|n| n.spec().place == Place::Local))
-            .filter_map(|s| s.hello.as_ref()?.memory)
-            .max();
-        let size = std::fs::metadata(&self.request.blend).map_or(0, |m| m.len());
-        let takes = before.map_or(0, |b| b.saturating_sub(free)).max(size.saturating_mul(2));
-        (takes.saturating_mul(5) / 4 > free).then(|| {
-            format!("the scene takes about {} MB, and this machine has {} MB left", takes >> 20, free >> 20)
-        })
     }
 
     /// What a proof is kept under: everything that decides whether it holds, but samples, seed and size.
@@ -437,43 +279,6 @@ impl Coordinator<'_, '_> {
         })
     }
 
-    fn begin_reference(&mut self) -> Result<()> {
-        let blender = match self.reference_blender() {
-            Ok(blender) => blender,
-            Err(why) => {
-                let _ = self.reporting.send((usize::MAX, Report::Referenced(Err(Error::render(why)))));
-                return Ok(());
-            }
-        };
-        self.proving.references += 1;
-        let folder = self.proof_folder().join(format!("reference-{}", self.proving.references));
-        std::fs::create_dir_all(&folder).at("create", &folder)?;
-        let local = self.slots.iter().find(|s| self.slots.nodes()[s.node].spec().place == Place::Local);
-        let (threads, device) = local.map_or((None, crate::node::Device::Cpu), |s| (s.threads, s.device));
-        let small = |case: &Case| Small {
-            picture: Picture { threads, device, ..case.picture.clone() },
-            scenes: case.scenes.clone(),
-            format: case.written_as.clone(),
-        };
-        let order = reference::Order {
-            blender,
-            blend: std::path::absolute(&self.request.blend).at("read", &self.request.blend)?,
-            scripts: self.request.scripts,
-            pictures: self.proving.cases.iter().map(small).collect(),
-            folder,
-        };
-        let (reporting, abort) = (self.reporting.clone(), self.abort.clone());
-        let thread = std::thread::Builder::new()
-            .name("reference".into())
-            .spawn(move || {
-                let go_on = || !abort.load(std::sync::atomic::Ordering::Relaxed);
-                let _ = reporting.send((usize::MAX, Report::Referenced(reference::render(&order, &go_on))));
-            })
-            .map_err(|e| Error::render(format!("cannot start a thread: {e}")))?;
-        self.proving.threads.push(thread);
-        Ok(())
-    }
-
     fn stitch_proof(&mut self, case: usize) -> Result<()> {
         let Some(this) = self.proving.cases.get(case) else { return Ok(()) };
         let folder = self.proof_folder();
@@ -588,15 +393,6 @@ impl Coordinator<'_, '_> {
                 Some(verdict.differs.map_or(why.clone(), |differs| format!("{differs}; {why}")));
         }
         verdict
-    }
-
-    /// What besides the scene's files differs between this machine's Blender and those of the nodes.
-    fn unlike_here(&self) -> Option<Difference> {
-        let (_, there) = self.setup.scene_environment.as_ref()?;
-        let here = self.proving.environment.as_ref()?;
-        // What a Blender offers with a default scene is not asked for in the middle of another one.
-        let here = Environment { shown: there.shown.clone(), ..here.clone() };
-        here.difference(there, true)
     }
 
     /// The proof is made, one way or the other.
@@ -744,64 +540,4 @@ fn stitched(folder: &Path, case: usize, canvas: usize) -> PathBuf {
 /// A file that a finish made, by what it is.
 fn written(file: FinishedFile) -> Written {
     Written { name: file.target.unwrap_or_else(|| Written::picture(&file.suffix)), path: file.path }
-}
-
-/// The percentage at which a scene has about [`PIXELS`] in what is rendered of it.
-fn small_percentage(base: (u32, u32), percentage: u32, facts: &Facts) -> u32 {
-    let part = facts.border.as_ref().map_or(1.0, |b| {
-        f64::from((b.max_x - b.min_x).clamp(0.0, 1.0)) * f64::from((b.max_y - b.min_y).clamp(0.0, 1.0))
-    });
-    let area = f64::from(base.0) * f64::from(base.1) * part.max(1e-4);
-    let wanted = (100.0 * (PIXELS / area.max(1.0)).sqrt()).ceil() as u32;
-    // A tile of less than a few pixels says nothing.
-    let least = (100 * 4 * SIDE).div_ceil(base.0.min(base.1).max(1));
-    wanted.max(least).clamp(1, percentage.max(1))
-}
-
-/// Samples per pixel of a frame of `small` pixels that stands for one of `full` pixels: as many as there are, unless that
-/// costs much.
-fn few(samples: u32, full: u64, small: u64) -> u32 {
-    let affordable = CHEAP.max(SAMPLED * full as f64 * f64::from(samples)) / small.max(1) as f64;
-    samples.min(affordable as u32).max(samples.min(1))
-}
-
-/// The tiles of a small picture.
-fn cut(region: Rect, whole: bool) -> Result<Vec<Rect>> {
-    let side = |length: u32| if whole { 1 } else { SIDE.min(length / 2).max(1) };
-    let grid = Grid::new(region.size(), side(region.width()), side(region.height()))?;
-    grid.tiles()
-        .into_iter()
-        .map(|r| Rect::new(region.x() + r.x(), region.y() + r.y(), r.width(), r.height()))
-        .collect()
-}
-
-/// Memory that programs can have, bytes, where the system says it.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_small_picture_is_cut_into_nine_or_as_many_as_fit() {
-        let rect = |w, h| Rect::new(5, 7, w, h).unwrap();
-        assert_eq!(cut(rect(76, 43), false).unwrap().len(), 9);
-        assert_eq!(cut(rect(76, 43), true).unwrap(), [rect(76, 43)]);
-        assert_eq!(cut(rect(4, 1), false).unwrap().len(), 2);
-        let all = cut(rect(50, 31), false).unwrap();
-        assert_eq!(all.iter().map(|r| r.area()).sum::<u64>(), 50 * 31);
-        assert!(all.iter().all(|r| rect(50, 31).contains(*r)));
-    }
-
-    #[test]
-    fn a_small_picture_has_the_frames_own_samples_where_that_is_cheap() {
-        let (small, hd) = (3268, 1920 * 1080);
-        assert_eq!([0, 1, 96].map(|s| few(s, 320 * 180, small)), [0, 1, 96]);
-        assert_eq!(few(4096, hd, small), 4096);
-        assert!((700..750).contains(&few(4096, 320 * 180, small)), "{}", few(4096, 320 * 180, small));
-    }
 }
