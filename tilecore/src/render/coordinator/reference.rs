@@ -20,19 +20,16 @@ impl Coordinator<'_, '_> {
             return Err(why);
         }
         // F14: what a GPU makes is not compared with what a processor makes.
-        let local =
-            |s: &SlotState| self.slots.nodes().get(s.node).is_some_and(|n| n.spec().place == Place::Local);
         let mut rendering = self.slots.iter().filter(|s| s.is_ready()).peekable();
         let on_gpus = rendering.peek().is_some() && rendering.all(|s| s.device != Device::Cpu);
-        if on_gpus && !self.slots.iter().any(|s| !s.is_off() && local(s)) {
+        if on_gpus && !self.slots.iter().any(|s| !s.is_off() && self.is_here(s)) {
             return Err("the nodes compute on GPUs, and this machine is none of them".into());
         }
         // What a local node was started with is what its worker said of itself.
-        let local = self.slots.iter().find_map(|s| {
-            let (spec, hello) = (self.slots.nodes().get(s.node)?.spec(), s.hello.as_ref()?);
+        let local = self.slots.iter().filter(|s| self.is_here(s)).find_map(|s| {
+            let hello = s.hello.as_ref()?;
             let same = (&hello.version, &hello.hash) == (&wanted.0, &wanted.1);
-            let there = spec.place == Place::Local && same && !hello.program.is_empty();
-            there.then(|| PathBuf::from(&hello.program))
+            (same && !hello.program.is_empty()).then(|| PathBuf::from(&hello.program))
         });
         if let Some(blender) = local {
             return Ok(blender);
@@ -48,16 +45,17 @@ impl Coordinator<'_, '_> {
         }
     }
 
+    /// Whether a slot is on this machine.
+    fn is_here(&self, slot: &SlotState) -> bool {
+        self.slots.nodes().get(slot.node).is_some_and(|n| n.spec().place == Place::Local)
+    }
+
     /// Why this machine's memory does not take the scene a second time, if it does not.
     fn no_room_here(&self) -> Option<String> {
         let free = available_memory()?;
         // What was free when the Blender here started, less what is now, is what the scene takes.
-        let before = self
-            .slots
-            .iter()
-            .filter(|s| self.slots.nodes().get(s.node).is_some_and(|n| n.spec().place == Place::Local))
-            .filter_map(|s| s.hello.as_ref()?.memory)
-            .max();
+        let before =
+            self.slots.iter().filter(|s| self.is_here(s)).filter_map(|s| s.hello.as_ref()?.memory).max();
         let size = std::fs::metadata(&self.request.blend).map_or(0, |m| m.len());
         let takes = before.map_or(0, |b| b.saturating_sub(free)).max(size.saturating_mul(2));
         (takes.saturating_mul(5) / 4 > free).then(|| {
@@ -77,8 +75,9 @@ impl Coordinator<'_, '_> {
         self.proving.references += 1;
         let folder = self.proof_folder().join(format!("reference-{}", self.proving.references));
         std::fs::create_dir_all(&folder).at("create", &folder)?;
-        let local = self.slots.iter().find(|s| self.slots.nodes()[s.node].spec().place == Place::Local);
-        let (threads, device) = local.map_or((None, crate::node::Device::Cpu), |s| (s.threads, s.device));
+        // A slot that never came up does not know its device.
+        let local = self.slots.iter().find(|s| self.is_here(s) && s.device.is_kind());
+        let (threads, device) = local.map_or((None, Device::Cpu), |s| (s.threads, s.device));
         let small = |case: &Case| Small {
             picture: Picture { threads, device, ..case.picture.clone() },
             scenes: case.scenes.clone(),
